@@ -1,0 +1,84 @@
+"""Every error that jobsapi raises, named once. Each says what happened and what to do about it."""
+
+
+class JobsApiError(Exception):
+    """The root of all errors of jobsapi."""
+
+
+class TransitionNotAllowed(JobsApiError):
+    """Raised when a command does not fit the job's status; a retry helps only after the status has changed."""
+
+
+class UnknownJobType(JobsApiError, ValueError):
+    """Raised when ``job_type`` names no registered job type."""
+
+
+class WorkerOwned(JobsApiError):
+    """Raised by ``save()`` when a column that the worker owns was assigned; the text names the call to use instead."""
+
+
+class SchedulerNotAssigned(JobsApiError):
+    """Raised when an app's scheduler setting has no scheduler assigned yet; an administrator can assign one."""
+
+
+class WaitTimeout(JobsApiError, TimeoutError):
+    """Raised by ``job.wait(timeout)`` when the job has not ended in time; the job itself goes on."""
+
+
+class BackendError(JobsApiError):
+    """The root of what goes wrong between a job and its scheduler."""
+
+
+class BackendUnavailable(BackendError):
+    """Raised when the scheduler cannot be reached; trying later may help."""
+
+
+class NotReady(BackendError):
+    """Raised when a result is not at the scheduler, though it should be; the next refresh tells what became of the job."""
+
+
+class NotSupported(BackendError, NotImplementedError):
+    """Raised when this kind of scheduler or job cannot do what was asked; a retry never helps."""
+
+
+class InvalidJob(BackendError, ValueError):
+    """Raised when a job cannot be run as it is described; it must be changed first.
+
+    ``detail`` is more than a line: a traceback.
+    """
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class SchedulerMissing(InvalidJob):
+    """Raised when a job needs a scheduler and has none, or one of another kind."""
+
+
+class WorkNotPicklable(InvalidJob):
+    """Raised when what ``execute()`` was given cannot be packed to be run later, somewhere else."""
+
+
+class FunctionNotAllowed(InvalidJob):
+    """Raised when a function given by name does not import, or is neither the app's own nor registered."""
+
+
+class WorkspaceNotAllowed(InvalidJob):
+    """Raised when a workspace lies outside the configured root."""
+
+
+class SealBroken(InvalidJob):
+    """Raised when stored bytes are not what this portal sealed for this job, attempt and purpose."""
+
+
+class ProcessingFailed(InvalidJob):
+    """Raised when a function of the app's own has raised; ``detail`` has its traceback."""
+
+
+class ResultTooLarge(InvalidJob):
+    """Raised when a result is larger than ``RESULT_MAX_BYTES``."""
+
+
+class DaskJobException(BackendUnavailable):
+    """Raised when a Dask scheduler cannot be connected to (the name that ported apps catch)."""
