@@ -1,0 +1,55 @@
+"""How a row's next step reaches a worker. A message is a verb and a number; losing every message loses no job."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Protocol
+
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from jobsapi import conf
+
+
+class Dispatcher(Protocol):
+    """Publishes a verb of ``jobsapi.lifecycle``. Returns within a second, raises nothing for a broker that is down."""
+
+    def send(self, verb: str, pk: int, label: str) -> None:
+        """Have ``lifecycle.<verb>(pk)`` called soon, by somebody. ``label`` is for people who watch the queue."""
+
+
+def enqueue(verb: str, pk: int, label: str = "") -> None:
+    """Publish after the current transaction has committed, or at once when there is none."""
+    dispatcher: Dispatcher = import_string(conf.get("DISPATCHER"))()
+
+    def send() -> None:
+        dispatcher.send(verb, pk, label)
+
+    transaction.on_commit(send, robust=True)
+
+
+class ImmediateDispatcher:
+    """Runs each verb in this thread, one after the other, before ``enqueue`` returns. For tests and scripts."""
+
+    _local = threading.local()
+
+    def send(self, verb: str, pk: int, label: str) -> None:
+        queue: deque[tuple[str, int]] | None = getattr(self._local, "queue", None)
+        if queue is not None:  # a step of the lifecycle asks for the next one
+            queue.append((verb, pk))
+            return
+        self._local.queue = queue = deque([(verb, pk)])
+        try:
+            while queue:
+                verb, pk = queue.popleft()
+                import_string(f"jobsapi.lifecycle.{verb}")(pk)
+        finally:
+            del self._local.queue
+
+
+class DummyDispatcher:
+    """Sends nothing: only ``rescue`` finds the work. For tests of what happens when every message is lost."""
+
+    def send(self, verb: str, pk: int, label: str) -> None:
+        pass
