@@ -1,0 +1,251 @@
+"""What an app can ask of a job. Each command is one short transaction and one message; a worker does the rest."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from jobsapi.dispatch import enqueue
+from jobsapi.exceptions import InvalidJob, JobsApiError, NotSupported, TransitionNotAllowed, WaitTimeout
+from jobsapi.models.changes import StatusChanges
+from jobsapi.models.records import JobBlob, JobEvent, Purpose
+from jobsapi.status import ACTIVE, Status, parse
+
+if TYPE_CHECKING:
+    from jobsapi.backends.base import Packed
+
+
+class Commands(StatusChanges):
+    """Execute, stop, pause, resume, resubmit, update, wait."""
+
+    class Meta:
+        abstract = True
+
+    @property
+    def status(self) -> str:
+        """The display name of the status as the row has it now; asks the worker for a refresh when that is due.
+
+        Never waits for a scheduler. Assigning a status is ``update_status(status)``.
+        """
+        self.update_status()
+        return self.cached_status
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self.update_status(value)
+
+    def execute(self, *args: Any, **kwargs: Any) -> None:
+        """Save the job and have it run. Returns when that is recorded, whatever the scheduler is doing.
+
+        What is given here is packed and kept; a worker hands it to the scheduler. Raises ``TransitionNotAllowed`` for a
+        job that is not Pending, and a subclass of ``InvalidJob`` for what cannot be run; then nothing is written.
+        """
+        self.validate()
+        self.check_scheduler()
+        if self._status != Status.PENDING:
+            raise TransitionNotAllowed(
+                self._refusal(Status.SUBMITTED, "execute") if self.pk else "This job is not Pending."
+            )
+        with self._attempt_named(uuid4()):
+            packed = self.backend_class().prepare(self, args, kwargs)  # type: ignore[arg-type]  # Job is made of this
+            with transaction.atomic():
+                self._record_execution(packed)
+        self._watch_commit()
+
+    def stop(self) -> None:
+        """Have the job stopped. It is Aborted at once if no scheduler was given it, else when the scheduler confirms.
+
+        Asking twice is the same as once. Raises ``TransitionNotAllowed`` when it has ended.
+        """
+        try:
+            self.transition(
+                Status.ABORTED,
+                by="stop",
+                message="Stopped before it was submitted.",
+                only={"leased_until": None, "submit_started_at": None, "native_id": ""},
+            )
+        except TransitionNotAllowed:
+            self._request("cancel", "Asked to stop.")
+
+    def pause(self) -> None:
+        """Have the job held;
+
+        it is Paused when the scheduler confirms. Raises ``NotSupported`` if its scheduler cannot.
+        """
+        self._require_hold("paused")
+        self._request("hold", "Asked to pause.")
+
+    def resume(self) -> None:
+        """Have a held job released. Raises ``NotSupported`` if its scheduler cannot."""
+        self._require_hold("resumed")
+        self._request("release", "Asked to resume.")
+
+    def resubmit(self) -> None:
+        """Run a job that has ended again, as a new attempt with the same input; its earlier result is dropped.
+
+        Raises ``TransitionNotAllowed`` while it has not ended and ``NotSupported`` when its input was not kept.
+        """
+        if not self.can_run_again:
+            raise NotSupported(f"Job {self.pk} cannot be run again: {self.why_not_again}")
+        with transaction.atomic():
+            self.transition(
+                Status.SUBMITTED,
+                by="resubmit",
+                message="Asked to run again.",
+                submission_id=uuid4(),
+                attempts=1,
+                execute_time=timezone.now(),
+            )
+            JobBlob.objects.filter(job_id=self.pk).exclude(purpose=Purpose.INPUT).delete()
+            enqueue("submit", self.pk, self.name)
+        self._watch_commit()
+
+    def update_status(self, status: str | None = None) -> None:
+        """Without an argument: re-read what the worker wrote, and ask it for a refresh of the scheduler if that is due.
+
+        With one: the app sets the status itself, by display name or code; any other text becomes a custom status.
+        Raises ``TransitionNotAllowed`` when the job has ended. Never waits for a scheduler.
+        """
+        if status is None:
+            self._reread()
+            return
+        if self._state.adding:
+            self.save()
+        to, label = parse(status)
+        if (self._status, self.custom_status) == (to, label):
+            return
+        if len(label) > 255:
+            raise InvalidJob("A custom status may have at most 255 characters.")
+        ends: dict[str, Any] = {"completion_time": timezone.now()} if label in self.TERMINAL_STATUSES else {}
+        self.transition(to, by="app", custom_status=label, **ends)
+
+    def process_results(self) -> None:
+        """Have a worker fetch and process the results; once more, on the kept raw result, if processing has failed.
+
+        Nothing has to call this after a normal run. Raises ``TransitionNotAllowed`` when there is nothing to process.
+        """
+        with transaction.atomic():
+            if self._status != Status.RESULTS_READY:
+                self.transition(
+                    Status.RESULTS_READY,
+                    by="process_results",
+                    message="Asked to process the results again.",
+                    completion_time=None,
+                    only={"blobs__purpose": Purpose.RESULT},
+                )
+            enqueue("fetch_results", self.pk, self.name)
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Block until the job has ended, at most ``timeout`` seconds;
+
+        the display name of its status. Not for web requests.
+
+        Raises ``WaitTimeout``, and ``JobsApiError`` inside the transaction that executed it, where it could never end.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.05
+        while True:
+            self._reread(strict=True)
+            if self.ended:
+                return self.cached_status
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(f"Job {self.pk} is {self.cached_status} after {timeout} s; it goes on.")
+            time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
+            pause = min(pause * 1.5, 2.0)
+
+    def get_logs(self) -> dict[str, str]:
+        """The logs that a worker last fetched, by name, and the job's history; asks the worker for newer ones."""
+        stored = JobBlob.find(self, Purpose.LOGS) if self.submission_id else None
+        if self.native_id and self.backend_class().polled:
+            enqueue("fetch_logs", self.pk, self.name)
+        history = "\n".join(f"{event}\n{event.detail}".strip() for event in JobEvent.objects.filter(job_id=self.pk))
+        return {"history": history, **(json.loads(stored) if stored else {})}
+
+    async def safe_close(self) -> None:
+        """Nothing to close: a job keeps no connection. Here for apps that call it."""
+
+    @contextmanager
+    def _attempt_named(self, submission_id: UUID) -> Iterator[None]:
+        """Name the attempt, and undo that, and what saving has set on this instance, if it is not recorded."""
+        before = {name: self.__dict__.get(name) for name in ("id", "name", "submission_id")}
+        adding, recorded = self._state.adding, False
+        self.absorb({"submission_id": submission_id})
+        try:
+            yield
+            recorded = True
+        finally:
+            if not recorded:
+                self.absorb(before)
+                self._state.adding = adding
+
+    def _record_execution(self, packed: Packed) -> None:
+        submission_id, accepted = self.submission_id, packed.accepted
+        self.save()
+        if packed.input is not None:
+            JobBlob.store(self, Purpose.INPUT, packed.input)
+        changes: dict[str, Any] = {"submission_id": submission_id, "attempts": 1, "execute_time": timezone.now()}
+        if accepted is not None:
+            changes |= {
+                "native_id": accepted.native_id,
+                "backend_state": dict(accepted.state),
+                "progress_total": accepted.progress_total or 0,
+                "cleanup_pending": self.backend_class().polled,
+            }
+        self.transition(Status.SUBMITTED, by="execute", **changes)
+        if accepted is None:
+            enqueue("submit", self.pk, self.name)
+
+    def _request(self, wish: str, message: str) -> None:
+        """Record what the user wants of a job that its scheduler may have, and wake a worker."""
+        with transaction.atomic():
+            waiting = self.__class__._base_manager.filter(pk=self.pk, completion_time=None).exclude(
+                _status=Status.PENDING
+            )
+            if wish != "cancel":
+                waiting = waiting.exclude(requested="cancel")
+            if waiting.filter(requested=wish).exists():
+                return
+            if not waiting.update(requested=wish):
+                raise TransitionNotAllowed(self._refusal(Status.ABORTED if wish == "cancel" else Status.PAUSED, "stop"))
+            self.absorb({"requested": wish})
+            self.event(wish, message).save()
+            enqueue(wish, self.pk, self.name)
+
+    def _require_hold(self, done: str) -> None:
+        if not self.backend_class().can_hold:
+            raise NotSupported(
+                f"A {self.type} cannot be {done}: its scheduler has no such thing. It can be stopped and resubmitted."
+            )
+
+    def _reread(self, strict: bool = False) -> None:
+        if self._state.adding:
+            return
+        if getattr(self, "_uncommitted", False) and connection.in_atomic_block:
+            sentence = (
+                "The transaction that executed this job has not been committed, so no worker can see the job and its "
+                "status cannot change."
+            )
+            if strict:
+                raise JobsApiError(f"{sentence} Wait outside of it.")
+            warnings.warn(sentence, RuntimeWarning, stacklevel=4)
+        fresh = self.__class__._base_manager.select_related("scheduler").get(pk=self.pk)
+        self.absorb({name: value for name, value in fresh._seen.items() if name not in self.user_columns})
+        if self.scheduler_id == fresh.scheduler_id:
+            self.scheduler = fresh.scheduler
+        if self.scheduler and self.native_id and self._status in ACTIVE | {Status.OTHER} and self.is_time_to_update():
+            self.scheduler.request_refresh(self.update_status_interval)
+
+    def _watch_commit(self) -> None:
+        self._uncommitted = True
+        transaction.on_commit(self._committed, robust=True)
+
+    def _committed(self) -> None:
+        self._uncommitted = False

@@ -1,0 +1,59 @@
+"""Lists of jobs: the right class for each row, deleted jobs hidden, and deletion that goes through the worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+from django.db.models import Case, Value, When
+from django.utils import timezone
+
+from jobsapi.dispatch import enqueue
+from jobsapi.status import Status
+
+if TYPE_CHECKING:
+    from jobsapi.models.job import Job
+
+
+class JobQuerySet(models.QuerySet[Any]):
+    """Jobs, each an instance of its own class."""
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Hide the jobs at once. A worker stops each at its scheduler, removes what lies there, then the row."""
+        if self.query.is_sliced:
+            raise TypeError("Cannot use 'limit' or 'offset' with delete().")
+        with transaction.atomic():
+            doomed = list(self.order_by().values_list("pk", "name"))
+            wish = Case(When(completion_time=None, then=Value("cancel")), default=Value(""))
+            rows = self.model._base_manager.filter(pk__in=[pk for pk, _ in doomed], deleted_at=None)
+            count = rows.update(deleted_at=timezone.now(), requested=wish)
+            for pk, name in doomed:
+                enqueue("remove", pk, name)
+        return count, {self.model._meta.label: count}
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def select_subclasses(self, *classes: Any) -> JobQuerySet:
+        """This queryset: its rows have the right classes anyway. Here for apps that call it."""
+        return self.filter(kind__in=[kind for each in classes for kind in each.kinds()]) if classes else self
+
+    def get_subclass(self, *args: Any, **kwargs: Any) -> Job:
+        """``get``, under the name that ported apps use."""
+        return self.get(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def ended(self) -> JobQuerySet:
+        """Those that have ended, well or not."""
+        return self.filter(completion_time__isnull=False)
+
+    def unended(self) -> JobQuerySet:
+        """Those that were executed and have not ended."""
+        return self.filter(completion_time=None).exclude(_status=Status.PENDING)
+
+
+class JobRows(models.Manager.from_queryset(JobQuerySet)):  # type: ignore[misc]
+    """The jobs of one type and its subtypes that are not deleted."""
+
+    def get_queryset(self) -> JobQuerySet:
+        rows: JobQuerySet = super().get_queryset().filter(deleted_at=None)
+        return rows.filter(kind__in=list(self.model.kinds())) if self.model._meta.proxy else rows

@@ -1,0 +1,154 @@
+"""Where jobs can be run: the scheduler table, and which scheduler each app's setting means."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from jobsapi import conf, sealing
+from jobsapi.dispatch import enqueue
+from jobsapi.models.kinds import Kinded
+from jobsapi.models.ownership import TwoWriters
+
+
+class Scheduler(TwoWriters, Kinded):
+    """One scheduler that jobs can be handed to. An administrator's row; the worker adds how it fares."""
+
+    name = models.CharField(max_length=255, unique=True)
+    host = models.CharField(
+        max_length=1024, blank=True, help_text="Name or address; for Dask with its port, host:8786."
+    )
+    port = models.PositiveIntegerField(
+        default=22,
+        validators=[MinValueValidator(1), MaxValueValidator(65535)],
+        help_text="The SSH port of an HTCondor submit host.",
+    )
+    username = models.CharField(max_length=255, blank=True, default="")
+    _password = models.TextField(blank=True, default="", editable=False)
+    private_key_path = models.CharField(max_length=1024, blank=True, default="")
+    _private_key_pass = models.TextField(blank=True, default="", editable=False)
+    timeout = models.CharField(max_length=20, blank=True, default="", help_text="Seconds to wait for a connection.")
+    heartbeat_interval = models.CharField(max_length=20, blank=True, default="")
+    dashboard = models.CharField(
+        max_length=2048, blank=True, default="", help_text="The address of the Dask dashboard."
+    )
+
+    polled_at = models.DateTimeField(null=True, editable=False)
+    """When the scheduler last told the states of all its jobs: how fresh every one of them is."""
+    poll_leased_until = models.DateTimeField(null=True, editable=False)
+    refresh_requested_at = models.DateTimeField(null=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    unreachable_since = models.DateTimeField(null=True, editable=False)
+    retry_at = models.DateTimeField(null=True, editable=False)
+    """While this lies ahead nobody calls the scheduler: the breaker is open."""
+    last_error = models.TextField(blank=True, default="", editable=False)
+
+    registry: ClassVar[dict[str, type[Scheduler]]] = {}
+    user_columns = frozenset(
+        {
+            "name",
+            "host",
+            "port",
+            "username",
+            "_password",
+            "private_key_path",
+            "_private_key_pass",
+            "timeout",
+            "heartbeat_interval",
+            "dashboard",
+        }
+    )
+    worker_hint = "It says how the scheduler fares; there is nothing to call."
+    backend: ClassVar[str] = ""
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def password(self) -> str:
+        """The password, encrypted in the database."""
+        return sealing.decrypt(self._password)
+
+    @password.setter
+    def password(self, value: str | None) -> None:
+        self._password = sealing.encrypt(value or "")
+
+    @property
+    def private_key_pass(self) -> str:
+        """The passphrase of the private key, encrypted in the database."""
+        return sealing.decrypt(self._private_key_pass)
+
+    @private_key_pass.setter
+    def private_key_pass(self, value: str | None) -> None:
+        self._private_key_pass = sealing.encrypt(value or "")
+
+    def request_refresh(self, interval: timedelta) -> None:
+        """Ask a worker for the states of this scheduler's jobs, at most once an ``interval``, whoever asks."""
+        now = timezone.now()
+        due = Q(refresh_requested_at=None) | Q(refresh_requested_at__lte=now - interval)
+        if Scheduler.objects.filter(due, pk=self.pk).update(refresh_requested_at=now):
+            enqueue("refresh", self.pk, self.name)
+
+    @property
+    def outage(self) -> str:
+        """A sentence when the scheduler cannot be reached, else nothing."""
+        if self.unreachable_since is None:
+            return ""
+        since = timezone.localtime(self.unreachable_since)
+        return f"Scheduler “{self.name}” unreachable since {since:%Y-%m-%d %H:%M:%S}: {self.last_error}"
+
+
+class SchedulerRows(models.Manager[Any]):
+    """Rows of one kind of scheduler, and no others."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(kind__in=list(self.model.kinds()))
+
+
+class CondorScheduler(Scheduler):
+    """An HTCondor schedd: this machine's own when ``host`` is empty, else a submit host reached over SSH."""
+
+    backend: ClassVar[str] = "condor"
+    objects: ClassVar[models.Manager[Any]] = SchedulerRows()
+
+    class Meta:
+        proxy = True
+
+
+class DaskScheduler(Scheduler):
+    """A Dask scheduler, as ``host:port``."""
+
+    backend: ClassVar[str] = "dask"
+    objects: ClassVar[models.Manager[Any]] = SchedulerRows()
+
+    class Meta:
+        proxy = True
+
+    @property
+    def client(self) -> Any:
+        """This process's client of the scheduler. Raises ``DaskJobException`` when it cannot connect in time."""
+        return conf.backend_class(self.backend)(self).client  # type: ignore[attr-defined]
+
+
+class SchedulerAssignment(models.Model):
+    """An administrator's choice: the scheduler that an app's setting of this name means."""
+
+    package = models.CharField(max_length=255)
+    setting = models.CharField(max_length=255)
+    scheduler = models.ForeignKey(Scheduler, models.PROTECT, related_name="assignments")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["package", "setting"], name="jobsapi_one_scheduler_per_setting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.package}.{self.setting} → {self.scheduler}"
