@@ -1,0 +1,1 @@
+"""One module per kind of scheduler. Loaded by dotted path (``JOBSAPI["BACKENDS"]``), so that the app needs none of them."""

@@ -1,0 +1,164 @@
+"""The contract between the lifecycle and a scheduler. A backend owns no thread, no retry and no database row."""
+
+from __future__ import annotations
+
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jobsapi.exceptions import InvalidJob, NotSupported
+from jobsapi.status import Status
+
+if TYPE_CHECKING:
+    from jobsapi.models import Job, Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a scheduler says of a job that it has taken."""
+
+    native_id: str
+    """The scheduler's own name for it: a cluster id, a Dask key. Never empty."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """JSON that only the backend reads; merged into ``job.backend_state``."""
+    progress_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What ``execute()`` was given, ready to be stored:
+
+    bytes for the worker, or work that the scheduler has already.
+    """
+
+    input: bytes | None = None
+    """Sealed and stored as the job's input; None when there is nothing to keep."""
+    accepted: Accepted | None = None
+    """Set when the scheduler has the work already (a Dask Future); nothing is left to submit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a scheduler says of a job now. Fields left at None are not known and change nothing."""
+
+    status: Status
+    """One of Submitted, Running, Various, Paused, Results-Ready, Error, Aborted."""
+    message: str = ""
+    """One line for the user, in the scheduler's words."""
+    detail: str = ""
+    """More than a line: a traceback."""
+    progress_done: int | None = None
+    progress_total: int | None = None
+    start_time: datetime | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """JSON merged into ``job.backend_state``."""
+    lost: bool = False
+    """The scheduler surely does not know the job any more.
+
+    It is submitted again if that can be done, else it is an Error.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a job has computed."""
+
+    value: Any
+    status: Status = Status.COMPLETE
+    """Complete, or Various-Complete when parts of it failed."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A scheduler's answer to "are you there?"."""
+
+    message: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    capacity: int = 0
+    """Threads or slots that can run jobs now."""
+
+
+class Backend(ABC):
+    """Speaks to one scheduler.
+
+    Every call has its own time-out and raises ``BackendUnavailable`` when the scheduler cannot be reached or does not
+    answer in time; then nothing is known about what it did, and the caller asks again later. ``InvalidJob`` is final
+    for one job and never spoils the others of a call. All calls may be repeated.
+    """
+
+    can_hold: ClassVar[bool] = False
+    """Whether a job can be held and released."""
+    polled: ClassVar[bool] = True
+    """Whether ``poll`` tells the status; False for work that reports its own."""
+
+    def __init__(self, scheduler: Scheduler | None) -> None:
+        self.scheduler = scheduler
+
+    @classmethod
+    @abstractmethod
+    def prepare(cls, job: Job, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Packed:
+        """Pack what ``execute()`` was given. Runs in the request and connects to nothing. Raises ``InvalidJob``."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect if not connected. Raises ``BackendUnavailable``, and then nothing was sent."""
+
+    @abstractmethod
+    def find(self, jobs: Sequence[Job]) -> dict[Job, Accepted]:
+        """What an earlier try left at the scheduler, looked up by ``submission_id``; jobs it never got are left out."""
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Accepted | InvalidJob]]:
+        """Hand jobs over, one outcome each, yielded as it comes. After ``Accepted`` the scheduler surely knows the job.
+
+        Reads ``job.open_input()`` and, for functions given by name, ``job.resolve_function(path)``.
+        """
+
+    @abstractmethod
+    def poll(self, jobs: Sequence[Job]) -> dict[Job, Observation]:
+        """The state of all jobs, in one exchange however many there are;
+
+        jobs that the scheduler does not know are left out.
+        """
+
+    @abstractmethod
+    def cancel(self, jobs: Sequence[Job]) -> Iterable[Job]:
+        """Stop jobs. Returns those that the scheduler confirms to be gone; a later ``poll`` tells of the others."""
+
+    def hold(self, jobs: Sequence[Job]) -> None:
+        """Hold jobs; a later ``poll`` confirms it."""
+        raise NotSupported(f"{type(self).__name__} cannot pause jobs.")
+
+    def release(self, jobs: Sequence[Job]) -> None:
+        """Release held jobs; a later ``poll`` confirms it."""
+        raise NotSupported(f"{type(self).__name__} cannot resume jobs.")
+
+    @abstractmethod
+    def fetch_results(self, job: Job) -> Result:
+        """What the job has computed. Raises ``InvalidJob`` if it can never be had."""
+
+    def pack_result(self, value: Any) -> bytes:
+        """``value`` as it is sealed and kept; ``pickle.loads`` opens it. Raises ``InvalidJob`` if it cannot be kept."""
+        try:
+            return pickle.dumps(value, protocol=5)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise InvalidJob(f"The result cannot be stored: {error}") from error
+
+    @abstractmethod
+    def cleanup(self, job: Job) -> None:
+        """Remove all that any attempt of the job has left at the scheduler. Called after the end was recorded."""
+
+    @abstractmethod
+    def logs(self, job: Job) -> dict[str, str]:
+        """The ends of the logs that concern the job, by name."""
+
+    @abstractmethod
+    def check(self) -> Health:
+        """Whether the scheduler answers, with what versions and capacity."""
+
+    def close(self) -> None:  # noqa: B027  (most keep none)
+        """Let go of connections that this process keeps to the scheduler."""

@@ -1,0 +1,80 @@
+"""Once-only work holds a lease: rows that one thread works on alone, until it ends or dies."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+
+from jobsapi import conf
+
+
+class Lease:
+    """Rows that are leased to this thread.
+
+    ``rows`` may be empty: somebody else has them, or they are not due any more.
+    """
+
+    def __init__(self, rows: list[Any], column: str, token: datetime) -> None:
+        self.rows = rows
+        self._column = column
+        self._token = token
+        self._stop = threading.Event()
+
+    def keep(self, rows: list[Any]) -> None:
+        """Do not give these back: their leases run out by themselves. For work that may still land somewhere."""
+        self.rows = [row for row in self.rows if row not in rows]
+
+    def _held(self) -> QuerySet[Any]:
+        every: QuerySet[Any] = type(self.rows[0])._base_manager.all()
+        return every.filter(pk__in=[row.pk for row in self.rows], **{self._column: self._token})
+
+    def _renew(self, seconds: float) -> None:
+        """Prolong the lease until told to stop; in a thread of its own, with a database connection of its own."""
+        try:
+            while not self._stop.wait(seconds / 3):
+                until = _until(seconds)
+                self._held().update(**{self._column: until})
+                self._token = until
+        finally:
+            connections.close_all()
+
+
+@contextmanager
+def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
+    """Lease up to ``limit`` rows of ``due`` that nobody has, and prolong the lease while the block runs.
+
+    One guarded UPDATE decides who gets a row. What is still ours at the end is given back; the lease of a process that
+    died runs out after ``JOBSAPI["LEASE"]`` seconds.
+    """
+    seconds = conf.get("LEASE")
+    free = due.filter(Q(**{column: None}) | Q(**{f"{column}__lt": timezone.now()}))
+    wanted = list(free.values_list("pk", flat=True)[:limit])
+    token = _until(seconds)
+    rows: list[Model] = []
+    if wanted and free.order_by().filter(pk__in=wanted).update(**{column: token}):
+        rows = list(due.model._base_manager.filter(pk__in=wanted, **{column: token}).order_by(*due.query.order_by))
+    held = Lease(rows, column, token)
+    keeper = threading.Thread(target=held._renew, args=[seconds], daemon=True, name="jobsapi-lease")
+    if rows:
+        keeper.start()
+    try:
+        yield held
+    finally:
+        held._stop.set()
+        if rows:
+            keeper.join()
+            if held.rows:
+                held._held().update(**{column: None})
+
+
+def _until(seconds: float) -> datetime:
+    """When a lease taken now runs out. The odd microseconds make it the holder's token."""
+    return timezone.now() + timedelta(seconds=seconds + random.random())  # noqa: S311  (not a secret)

@@ -1,0 +1,119 @@
+"""The way to a scheduler: its share of this process's threads, and a breaker that spares one that does not answer."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from jobsapi import conf
+from jobsapi.backends.base import Backend
+from jobsapi.exceptions import BackendUnavailable
+from jobsapi.models import Job, Scheduler
+from jobsapi.models.text import clean
+from jobsapi.status import Status
+
+
+class NotNow(Exception):
+    """Raised when a scheduler has its share of threads already, or rests after a failure.
+
+    Nothing is wrong; somebody comes back.
+    """
+
+
+class Bulkhead:
+    """At most ``SCHEDULER_THREADS`` threads of this process at a time per scheduler, so that no other waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside: defaultdict[int, int] = defaultdict(int)
+
+    def enter(self, key: int) -> bool:
+        """Whether there was room. Never waits."""
+        with self._lock:
+            if self._inside[key] >= conf.get("SCHEDULER_THREADS"):
+                return False
+            self._inside[key] += 1
+            return True
+
+    def leave(self, key: int) -> None:
+        """Make room for the next."""
+        with self._lock:
+            self._inside[key] -= 1
+
+
+BULKHEAD = Bulkhead()
+
+
+class Line:
+    """An open line to a scheduler."""
+
+    def __init__(self, backend: Backend, scheduler: Scheduler | None) -> None:
+        self.backend = backend
+        self._scheduler = scheduler
+        self._inside = scheduler is not None
+
+    def hang_up(self) -> None:
+        """Leave the scheduler to others before the block ends: the rest of the work does not need it."""
+        if self._inside and self._scheduler is not None:
+            self._inside = False
+            BULKHEAD.leave(self._scheduler.pk)
+
+
+@contextmanager
+def reach(scheduler: Scheduler | None, backend: type[Backend]) -> Iterator[Line]:
+    """A connected line to ``scheduler``.
+
+    Raises ``NotNow`` when it is busy or resting. A ``BackendUnavailable`` from within opens the breaker, for twice as
+    long each time up to ``BREAKER_MAX``, and is what users read of it; a good end closes it.
+    """
+    if scheduler is None:
+        yield Line(backend(None), None)
+        return
+    now = timezone.now()
+    if scheduler.retry_at is not None and scheduler.retry_at > now:
+        tell_waiting(scheduler)
+        raise NotNow(scheduler.outage)
+    if not BULKHEAD.enter(scheduler.pk):
+        raise NotNow(f"{scheduler} has its share of threads.")
+    line = Line(backend(scheduler), scheduler)
+    try:
+        line.backend.open()
+        yield line
+    except BackendUnavailable as error:
+        _record_failure(scheduler, str(error), now)
+        raise
+    else:
+        if scheduler.failures:
+            Scheduler.objects.filter(pk=scheduler.pk).update(
+                failures=0, unreachable_since=None, retry_at=None, last_error=""
+            )
+    finally:
+        line.hang_up()
+
+
+def _record_failure(scheduler: Scheduler, error: str, now: datetime) -> None:
+    rest = min(conf.get("BREAKER_MAX"), 2.0 ** min(scheduler.failures, 10)) * random.uniform(0.75, 1.25)  # noqa: S311
+    Scheduler.objects.filter(pk=scheduler.pk).update(
+        failures=F("failures") + 1,
+        unreachable_since=Coalesce("unreachable_since", Value(now)),
+        last_error=clean(error),
+        retry_at=timezone.now() + timedelta(seconds=rest),
+    )
+    scheduler.refresh_from_db()
+    tell_waiting(scheduler)
+
+
+def tell_waiting(scheduler: Scheduler) -> None:
+    """Say on the jobs that wait for a scheduler why they do: one statement for all of them."""
+    waiting = Job._base_manager.filter(
+        scheduler_id=scheduler.pk, _status=Status.SUBMITTED, native_id="", completion_time=None
+    )
+    waiting.exclude(status_message=scheduler.outage).update(status_message=scheduler.outage)

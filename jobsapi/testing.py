@@ -1,0 +1,146 @@
+"""For tests of apps: a scheduler that lives in this process and does what it is told.
+
+In the settings of a test::
+
+    JOBSAPI = {"BACKENDS": {"dask": "jobsapi.testing.FakeBackend"}, "DISPATCHER":
+    "jobsapi.dispatch.ImmediateDispatcher"}
+
+Then ``job.execute(...)`` hands the job to the fake before it returns, ``FakeBackend.finish(job, value)`` ends its work,
+and ``lifecycle.refresh(job.scheduler_id)`` has the worker notice.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result
+from jobsapi.exceptions import BackendUnavailable, InvalidJob, WorkNotPicklable
+from jobsapi.status import Status
+
+if TYPE_CHECKING:
+    from jobsapi.models import Job
+
+
+@dataclass
+class FakeScheduler:
+    """What the fake holds:
+
+    the state of each attempt by its ``submission_id``, what was called, and how it shall fail.
+    """
+
+    attempts: dict[Any, Observation] = field(default_factory=dict)
+    results: dict[Any, Result] = field(default_factory=dict)
+    submitted: list[int] = field(default_factory=list)
+    """Primary keys in the order in which the jobs were accepted."""
+    exchanges: list[str] = field(default_factory=list)
+    """Names of the calls, in order."""
+    unavailable: str = ""
+    """While set, every call raises ``BackendUnavailable`` with this text."""
+    refuses: str = ""
+    """While set, every submitted job is refused with this text."""
+    cancel_takes_a_while: bool = False
+    """Whether ``cancel`` leaves it to a later poll to confirm."""
+
+
+class FakeBackend(Backend):
+    """A scheduler in this process. ``FakeBackend.world`` is all it knows; ``FakeBackend.reset()`` forgets it."""
+
+    can_hold: ClassVar[bool] = True
+    world: ClassVar[FakeScheduler] = FakeScheduler()
+
+    @classmethod
+    def reset(cls) -> FakeScheduler:
+        """A new world, empty."""
+        cls.world = FakeScheduler()
+        return cls.world
+
+    @classmethod
+    def say(cls, job: Job, observation: Observation) -> None:
+        """What the scheduler will tell of this attempt from now on."""
+        job.refresh_from_db()
+        cls.world.attempts[job.submission_id] = observation
+
+    @classmethod
+    def finish(cls, job: Job, value: Any = None, status: Status = Status.COMPLETE) -> None:
+        """The work is done, with this result."""
+        cls.say(job, Observation(Status.RESULTS_READY))
+        cls.world.results[job.submission_id] = Result(value, status)
+
+    @classmethod
+    def forget(cls, job: Job) -> None:
+        """The scheduler does not know this attempt any more."""
+        job.refresh_from_db()
+        cls.world.attempts.pop(job.submission_id, None)
+
+    @classmethod
+    def prepare(cls, job: Job, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Packed:
+        try:
+            return Packed(input=pickle.dumps((args, dict(kwargs))))
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise WorkNotPicklable(f"The work cannot be pickled: {error}") from error
+
+    def open(self) -> None:
+        self._call("open")
+
+    def find(self, jobs: Sequence[Job]) -> dict[Job, Accepted]:
+        self._call("find")
+        return {job: self._accepted(job) for job in jobs if job.submission_id in self.world.attempts}
+
+    def submit(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Accepted | InvalidJob]]:
+        for job in jobs:
+            self._call("submit")
+            if self.world.refuses:
+                yield job, InvalidJob(self.world.refuses)
+                continue
+            job.open_input()
+            self.world.attempts[job.submission_id] = Observation(Status.SUBMITTED)
+            self.world.submitted.append(job.pk)
+            yield job, self._accepted(job)
+
+    def poll(self, jobs: Sequence[Job]) -> dict[Job, Observation]:
+        self._call("poll")
+        return {job: self.world.attempts[job.submission_id] for job in jobs if job.submission_id in self.world.attempts}
+
+    def cancel(self, jobs: Sequence[Job]) -> Iterable[Job]:
+        self._call("cancel")
+        for job in jobs:
+            self.world.attempts[job.submission_id] = Observation(Status.ABORTED, "Removed by the user.")
+        return [] if self.world.cancel_takes_a_while else jobs
+
+    def hold(self, jobs: Sequence[Job]) -> None:
+        self._call("hold")
+        for job in jobs:
+            self.world.attempts[job.submission_id] = Observation(Status.PAUSED, "Held by the user.")
+
+    def release(self, jobs: Sequence[Job]) -> None:
+        self._call("release")
+        for job in jobs:
+            self.world.attempts[job.submission_id] = Observation(Status.RUNNING)
+
+    def fetch_results(self, job: Job) -> Result:
+        self._call("fetch_results")
+        return self.world.results.get(job.submission_id, Result(None))
+
+    def cleanup(self, job: Job) -> None:
+        self._call("cleanup")
+        self.world.attempts.pop(job.submission_id, None)
+
+    def logs(self, job: Job) -> dict[str, str]:
+        self._call("logs")
+        return {"scheduler": f"job {job.pk} was here"}
+
+    def check(self) -> Health:
+        self._call("check")
+        return Health("The fake is here.", capacity=1)
+
+    def _call(self, name: str) -> None:
+        self.world.exchanges.append(name)
+        if self.world.unavailable:
+            raise BackendUnavailable(self.world.unavailable)
+
+    @staticmethod
+    def _accepted(job: Job) -> Accepted:
+        return Accepted(f"fake-{job.submission_id}")
