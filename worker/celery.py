@@ -1,0 +1,74 @@
+"""The Celery app: queues, routes, the beat schedule, and how it behaves when the broker does not.
+
+Everything can be overridden in the Django settings with the prefix ``CELERY_``.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobsapi.portal.settings")
+
+QUEUES = {
+    "control": ("cancel", "hold", "release", "rescue", "refresh_due", "clean_up"),
+    "refresh": ("refresh",),
+    "submit": ("submit",),
+    "results": ("fetch_results", "fetch_logs", "cleanup", "remove"),
+}
+"""Two worker processes share them: ``control,refresh`` must never wait behind ``submit,results``."""
+
+
+def defaults() -> dict[str, Any]:
+    """Read when the app is first used, once Django's settings are there."""
+    from jobsapi import conf
+
+    refresh = timedelta(seconds=conf.get("REFRESH_INTERVAL"))
+    rescue = timedelta(seconds=conf.get("RESCUE_INTERVAL"))
+    return {
+        "task_routes": {f"jobsapi.{verb}": {"queue": queue} for queue, verbs in QUEUES.items() for verb in verbs},
+        "task_default_queue": "control",
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "timezone": "UTC",
+        # A message may come twice and may be lost: every step is safe to run again, and rescue asks for what is due.
+        "task_acks_late": True,
+        "worker_prefetch_multiplier": 1,
+        "broker_connection_retry_on_startup": True,
+        # A request publishes and must never wait: one try, and half a second for it.
+        "task_publish_retry": False,
+        "broker_connection_timeout": 0.5,
+        "broker_pool_acquire_timeout": 0.5,
+        "broker_transport_options": {
+            "max_retries": 0,
+            "socket_connect_timeout": 0.5,
+            "socket_timeout": 0.5,
+            "retry_on_timeout": False,
+            # The message of a worker that died comes back after this; one that comes back too early finds the job
+            # leased.
+            "visibility_timeout": 120,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+        },
+        "result_backend": "django-db",
+        "result_extended": True,
+        "result_expires": None,  # clean_up removes old rows, in batches
+        "beat_schedule": {
+            "refresh_due": {
+                "task": "jobsapi.refresh_due",
+                "schedule": refresh,
+                "options": {"expires": refresh.total_seconds()},
+            },
+            "rescue": {"task": "jobsapi.rescue", "schedule": rescue, "options": {"expires": rescue.total_seconds()}},
+            "clean_up": {"task": "jobsapi.clean_up", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
+        },
+        "beat_max_loop_interval": 5,
+        "worker_send_task_events": True,
+        "task_send_sent_event": False,
+    }
+
+
+app = Celery("jobsapi", include=["worker.tasks"])
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.add_defaults(defaults)
