@@ -1,0 +1,16 @@
+"""Addresses of the Jobs table. Include them in your site's urls: ``path("", include("jobsapi.web.urls"))``."""
+
+from django.urls import path
+
+from jobsapi.web import views
+
+app_name = "jobsapi"
+urlpatterns = [
+    path("jobs/", views.jobs, name="jobs"),
+    path("jobs/<int:job_id>/logs/", views.job_logs, name="job-logs"),
+    path("jobs/<int:job_id>/traceback/", views.job_traceback, name="job-traceback"),
+    path("jobs/<int:job_id>/stop/", views.act, {"command": "stop"}, name="job-stop"),
+    path("jobs/<int:job_id>/resubmit/", views.act, {"command": "resubmit"}, name="job-resubmit"),
+    path("jobs/<int:job_id>/delete/", views.act, {"command": "delete"}, name="job-delete"),
+    path("update-job-status/<int:job_id>/", views.update_job_status, name="update-job-status"),
+]

@@ -1,0 +1,12 @@
+#!/usr/bin/env python
+"""Django's command line, with the portal's settings unless DJANGO_SETTINGS_MODULE says otherwise."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobsapi.portal.settings")
+
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,123 @@
+"""The admin: secrets go in and do not come out, and what a worker writes cannot be written."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from jobsapi.models import CondorScheduler, DaskScheduler, Job, SchedulerAssignment
+from jobsapi.portal.samples.app import SampleApp
+from jobsapi.status import Status
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def root(admin_client):
+    return admin_client
+
+
+def address(model: str, page: str, *args) -> str:
+    return reverse(f"admin:jobsapi_{model}_{page}", args=args)
+
+
+def host(**values) -> dict[str, object]:
+    return {"name": "pool", "host": "submit", "port": 22, "username": "grid", **values}
+
+
+def test_a_password_goes_in_is_kept_and_never_comes_out(root):
+    root.post(address("condorscheduler", "add"), host(password=" pa ss ", private_key_pass="phrase"))
+    pool = CondorScheduler.objects.get()
+    assert (pool.password, pool.private_key_pass) == (" pa ss ", "phrase")
+    page = root.get(address("condorscheduler", "change", pool.pk)).content.decode()
+    for shown in (pool.password, pool._password, "phrase", pool._private_key_pass):
+        assert shown not in page
+    root.post(address("condorscheduler", "change", pool.pk), host(username="other"))
+    pool = CondorScheduler.objects.get()
+    assert (pool.username, pool.password) == ("other", " pa ss ")
+    root.post(address("condorscheduler", "change", pool.pk), host(password="new"))
+    assert CondorScheduler.objects.get().password == "new"
+
+
+def test_how_a_scheduler_fares_can_be_read_and_not_written(root, cluster_row):
+    DaskScheduler.objects.filter(pk=cluster_row.pk).update(last_error="it was refused")
+    change = address("daskscheduler", "change", cluster_row.pk)
+    page = root.get(change).content.decode()
+    assert "it was refused" in page
+    assert 'name="last_error"' not in page
+    root.post(change, {"name": "renamed", "host": "h:1", "last_error": "", "failures": 7})
+    cluster_row.refresh_from_db()
+    assert (cluster_row.name, cluster_row.last_error, cluster_row.failures) == ("renamed", "it was refused", 0)
+
+
+def test_each_kind_of_scheduler_has_a_list_of_its_own(root, cluster_row):
+    CondorScheduler(name="pool").save()
+    assert "cluster" in root.get(address("daskscheduler", "changelist")).content.decode()
+    assert "cluster" not in root.get(address("condorscheduler", "changelist")).content.decode()
+
+
+def test_a_scheduler_is_assigned_to_a_setting_if_it_is_of_the_right_kind(root, cluster_row):
+    add = address("schedulerassignment", "add")
+    assert "dask of samples" in root.get(add).content.decode()
+    pool = CondorScheduler(name="pool")
+    pool.save()
+    wrong = root.post(add, {"package": "samples", "setting": "dask", "scheduler": pool.pk})
+    assert "needs a dask scheduler" in wrong.content.decode()
+    assert not SchedulerAssignment.objects.exists()
+    root.post(add, {"package": "samples", "setting": "dask", "scheduler": cluster_row.pk})
+    assert SampleApp.get_scheduler("dask") == cluster_row
+
+
+def test_the_list_of_jobs_costs_the_same_for_one_and_for_twenty(root, row, django_assert_max_num_queries):
+    root.get(address("job", "changelist"))
+    for number in range(20):
+        row(f"job {number}", Status.COMPLETE if number % 2 else Status.RUNNING)
+    with django_assert_max_num_queries(9):
+        page = root.get(address("job", "changelist"), {"_status__exact": "COM", "kind": "DaskJob", "label": "tests"})
+    assert page.content.decode().count('class="action-select"') == 10
+
+
+def test_a_jobs_own_words_can_be_changed_and_its_status_cannot(root, row):
+    job = row("before", Status.RUNNING)
+    job.event("worker", "Accepted as <7>.").save()
+    change = address("job", "change", job.pk)
+    page = root.get(change).content.decode()
+    assert "Accepted as &lt;7&gt;." in page
+    events = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
+    root.post(change, {"name": "after", "priority": 5, "_status": "COM", "native_id": "x", **events})
+    job.refresh_from_db()
+    assert (job.name, job.priority, job._status) == ("after", 5, Status.RUNNING)
+    assert job.native_id != "x"
+
+
+def test_what_a_job_cannot_be_is_said_in_the_form(root, row, settings):
+    job = row()
+    Job.objects.filter(pk=job.pk).update(workspace="/etc")
+    answer = root.post(address("job", "change", job.pk), {"name": "after", "priority": 0})
+    assert answer.status_code == 200
+    assert "does not lie below" in answer.content.decode()
+
+
+def test_jobs_are_stopped_and_run_again_and_what_is_refused_says_why(root, row):
+    running, ended = row("running"), row("ended", Status.ERROR)
+    both = {"_selected_action": [running.pk, ended.pk]}
+    page = root.post(address("job", "changelist"), {"action": "stop", **both}, follow=True).content.decode()
+    assert "1 asked to stop." in page
+    assert "has ended already" in page
+    page = root.post(address("job", "changelist"), {"action": "resubmit", **both}, follow=True).content.decode()
+    assert "1 submitted again." in page
+    running.refresh_from_db()
+    ended.refresh_from_db()
+    assert (running.requested, ended._status) == ("cancel", Status.SUBMITTED)
+
+
+def test_jobs_cannot_be_added_and_their_deletion_is_left_to_the_worker(root, row):
+    assert root.get(address("job", "add")).status_code == 403
+    one, two = row("one"), row("two")
+    one.event("execute", "Asked to run.").save()
+    assert "Asked to run" not in root.get(address("job", "delete", one.pk)).content.decode()
+    root.post(address("job", "delete", one.pk), {"post": "yes"})
+    root.post(address("job", "changelist"), {"action": "delete_selected", "_selected_action": [two.pk], "post": "yes"})
+    assert not Job.objects.exists()
+    hidden = Job._base_manager.order_by("pk")
+    assert [(job.requested, job.deleted_at is not None) for job in hidden] == 2 * [("cancel", True)]
