@@ -1,0 +1,17 @@
+"""The whole portal on one machine, for as long as it is looked at: ``make demo``, or ``manage.py demo``.
+
+Everything it starts listens on loopback or on a private socket, and everything it keeps is in ``var/demo``.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+"""The checkout."""
+USER = "demo"
+FAILS = "a job that fails"
+"""Name of the sample job that is meant to fail."""
+SAMPLES = 3
+
+
+class DemoError(RuntimeError):
+    """Raised when the demo cannot go on; the text is for its user."""

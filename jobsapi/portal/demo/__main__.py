@@ -1,0 +1,82 @@
+"""``python -m jobsapi.portal.demo [--once]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobsapi.portal.demo import ROOT, USER, DemoError, processes
+from jobsapi.portal.demo.browser import submit_samples
+from jobsapi.portal.demo.display import watch
+from jobsapi.portal.demo.ground import environment, only_one, prepare_database, private_folder
+from jobsapi.portal.supervisor import StopRequested, Supervisor, SupervisorError, free_ports
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo until a signal, or with ``--once`` until its jobs have ended. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="demo", description="The whole portal on this machine, until Ctrl-C.")
+    parser.add_argument("--once", action="store_true", help="wait for the sample jobs, say how they ended, and stop")
+    once = parser.parse_args(arguments).once
+    folder = ROOT / "var" / "demo"
+    try:
+        with only_one(folder), private_folder() as sockets, Supervisor(folder / "logs") as supervisor:
+            supervisor.heed_signals()
+            try:
+                return run(supervisor, folder, Path(sockets), once=once)
+            except StopRequested as request:
+                say(f"{request}: stopping ...")
+                return 1 if once else 0
+    except (DemoError, SupervisorError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+def run(supervisor: Supervisor, folder: Path, sockets: Path, *, once: bool) -> int:
+    """Start everything, submit the sample jobs as a browser would, and show them."""
+    say("Starting Valkey, Dask, Celery, Flower and the web server ...")
+    os.environ.update(environment(folder))
+    if not os.environ.get("JOBSAPI_BROKER_URL"):
+        path = sockets / "valkey.sock"
+        os.environ["JOBSAPI_BROKER_URL"] = f"redis+socket://{path}"
+        supervisor.wait_until(supervisor.start(processes.valkey(path)), lambda: processes.answers(path))
+    dask_port, board_port, flower_port, web_port = free_ports(0, 0, 0, 8000)
+    board = importlib.util.find_spec("bokeh") is not None
+    scheduler = supervisor.start(processes.dask_scheduler(dask_port, board_port, dashboard=board))
+    supervisor.run(processes.migrate())
+    supervisor.wait_listening(scheduler, dask_port)
+    supervisor.start(processes.dask_worker(dask_port, folder))
+    for command in processes.celery(folder):
+        supervisor.start(command)
+    flower = supervisor.start(processes.flower(flower_port, folder))
+    web = supervisor.start(processes.web_server(web_port))
+
+    import django
+
+    django.setup()
+    password = secrets.token_urlsafe(9)
+    dashboard = f"http://127.0.0.1:{board_port}/status" if board else ""
+    prepare_database(password, f"tcp://127.0.0.1:{dask_port}", dashboard)
+    supervisor.wait_listening(web, web_port)
+    supervisor.wait_listening(flower, flower_port)
+
+    site = f"http://127.0.0.1:{web_port}"
+    jobs = submit_samples(site, password)
+    say(f"Site            {site}/  (user {USER}, password {password})")
+    say(f"Flower          http://127.0.0.1:{flower_port}/")
+    if board:
+        say(f"Dask dashboard  {dashboard}")
+    say(f"Logs            {supervisor.logs}")
+    return watch(supervisor, jobs, once=once)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

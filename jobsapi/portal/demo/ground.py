@@ -1,0 +1,88 @@
+"""What the demo stands on: its lock, folders, settings, and rows in the database."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobsapi.portal.demo import ROOT, USER, DemoError
+
+SOCKET_PATH_MAX = 100
+"""The kernel's limit is 107 bytes on Linux and 103 on macOS; unix(7)."""
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the demo's lock in ``folder``. The kernel lets go of it with the process, however that ends."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise DemoError(
+                f"A demo already runs in this checkout (process {lock.read().strip()}). Stop it with Ctrl-C first."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[str]:
+    """A folder of our own, for as long as the context lasts, whose path is short enough for a unix socket."""
+    base = tempfile.gettempdir()
+    if len(base) > SOCKET_PATH_MAX - len("/jobsapi-xxxxxxxx/valkey.sock"):
+        base = "/tmp"  # noqa: S108 - the folder made in it is private
+    with tempfile.TemporaryDirectory(prefix="jobsapi-", dir=base, ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Settings of the demo for all its processes. What the user has set stays."""
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "jobsapi.portal.settings",
+        "JOBSAPI_VAR": str(folder),
+        "SECRET_KEY": secret_key(folder / "secret_key"),
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "DEBUG": "0",
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "JOBSAPI_HTTPS": "0",
+        "JOBSAPI_REFRESH_INTERVAL": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**{name: value for name, value in ours.items() if not os.environ.get(name)}, "PYTHONPATH": path}
+
+
+def secret_key(path: Path) -> str:
+    """The key kept in ``path``, made at the first run, for the owner's eyes only."""
+    if not path.exists():  # the lock keeps others out
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text()
+
+
+def prepare_database(password: str, scheduler_address: str, dashboard: str) -> None:
+    """The demo's user, and its Dask scheduler, assigned to the sample app."""
+    from django.contrib.auth import get_user_model
+
+    from jobsapi.models import DaskScheduler, SchedulerAssignment
+    from jobsapi.portal.samples.app import SampleApp
+
+    user, _ = get_user_model().objects.get_or_create(username=USER)
+    user.set_password(password)
+    user.save()
+    scheduler, _ = DaskScheduler.objects.update_or_create(
+        name="demo", defaults={"host": scheduler_address, "dashboard": dashboard}
+    )
+    for setting in SampleApp().scheduler_settings():
+        SchedulerAssignment.objects.update_or_create(
+            package=SampleApp.package, setting=setting.name, defaults={"scheduler": scheduler}
+        )
