@@ -54,7 +54,13 @@ class CondorSchedulerAdmin(SchedulerAdmin):
 
     form = CondorSchedulerForm
     fields = (
-        "name", "host", "port", "username", "password", "private_key_path", "private_key_pass",
+        "name",
+        "host",
+        "port",
+        "username",
+        "password",
+        "private_key_path",
+        "private_key_pass",
         *SchedulerAdmin.readonly_fields,
     )
 
@@ -129,9 +135,29 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     form = JobForm
     fields = (
-        "name", "description", "groups", "priority", "kind", "label", "user", "scheduler", "status_name",
-        "status_message", "native_id", "attempts", "requested", "progress_done", "progress_total", "creation_time",
-        "execute_time", "start_time", "completion_time", "workspace", "extended_properties", "spec", "backend_state",
+        "name",
+        "description",
+        "groups",
+        "priority",
+        "kind",
+        "label",
+        "user",
+        "scheduler",
+        "status_name",
+        "status_message",
+        "native_id",
+        "attempts",
+        "requested",
+        "progress_done",
+        "progress_total",
+        "creation_time",
+        "execute_time",
+        "start_time",
+        "completion_time",
+        "workspace",
+        "extended_properties",
+        "spec",
+        "backend_state",
     )
     readonly_fields = fields[4:]
     list_display = ("id", "name", "kind", "status_name", "label", "user", "scheduler", "creation_time")
@@ -166,9 +192,7 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def resubmit(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._each(request, queryset, lambda job: job.resubmit(), "submitted again")
 
-    def _each(
-        self, request: HttpRequest, jobs: QuerySet[Job], command: Callable[[Job], None], done: str
-    ) -> None:
+    def _each(self, request: HttpRequest, jobs: QuerySet[Job], command: Callable[[Job], None], done: str) -> None:
         count = 0
         for job in jobs:
             try:

@@ -31,7 +31,8 @@ def _backends() -> Iterator[CheckMessage]:
         try:
             conf.backend_class(name)
         except ImproperlyConfigured as error:
-            yield Error(str(error), id="jobsapi.E002")
+            hint = f'Correct JOBSAPI["BACKENDS"]["{name}"], or install what it imports.'
+            yield Error(str(error), hint=hint, id="jobsapi.E002")
 
 
 def _dispatcher() -> Iterator[CheckMessage]:

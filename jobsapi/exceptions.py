@@ -34,7 +34,7 @@ class BackendUnavailable(BackendError):
 
 
 class NotReady(BackendError):
-    """Raised when a result is not at the scheduler, though it should be; the next refresh tells what became of the job."""
+    """Raised when a result cannot be had now, though its scheduler is reachable; trying later may help."""
 
 
 class NotSupported(BackendError, NotImplementedError):

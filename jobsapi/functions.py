@@ -77,8 +77,8 @@ def _import(path: str) -> Any:
             if error.name is not None and _within(name, error.name):
                 continue
             raise FunctionNotAllowed(f"{path} does not import: {error}") from error
-        except ImportError as error:
-            raise FunctionNotAllowed(f"{path} does not import: {error}") from error
+        except Exception as error:  # whatever the module does when it is imported
+            raise FunctionNotAllowed(f"{path} does not import: {type(error).__name__}: {error}") from error
         for part in parts[cut:]:
             if part.startswith("_") or not hasattr(found, part):
                 raise FunctionNotAllowed(f"{path} does not import: {name} has no public {part}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from jobsapi import conf
+
+logger = logging.getLogger(__name__)
 
 
 class Lease:
@@ -22,8 +25,9 @@ class Lease:
     ``rows`` may be empty: somebody else has them, or they are not due any more.
     """
 
-    def __init__(self, rows: list[Any], column: str, token: datetime) -> None:
+    def __init__(self, model: type[Model], rows: list[Any], column: str, token: datetime) -> None:
         self.rows = rows
+        self._model = model
         self._column = column
         self._token = token
         self._stop = threading.Event()
@@ -33,16 +37,20 @@ class Lease:
         self.rows = [row for row in self.rows if row not in rows]
 
     def _held(self) -> QuerySet[Any]:
-        every: QuerySet[Any] = type(self.rows[0])._base_manager.all()
-        return every.filter(pk__in=[row.pk for row in self.rows], **{self._column: self._token})
+        return self._model._base_manager.filter(pk__in=[row.pk for row in self.rows], **{self._column: self._token})
 
     def _renew(self, seconds: float) -> None:
         """Prolong the lease until told to stop; in a thread of its own, with a database connection of its own."""
         try:
             while not self._stop.wait(seconds / 3):
                 until = _until(seconds)
-                self._held().update(**{self._column: until})
-                self._token = until
+                try:
+                    self._held().update(**{self._column: until})
+                except DatabaseError as error:  # two more tries before it runs out
+                    logger.warning("A lease on %s was not prolonged: %s", self.rows, error)
+                    connections.close_all()
+                else:
+                    self._token = until
         finally:
             connections.close_all()
 
@@ -61,7 +69,7 @@ def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
     rows: list[Model] = []
     if wanted and free.order_by().filter(pk__in=wanted).update(**{column: token}):
         rows = list(due.model._base_manager.filter(pk__in=wanted, **{column: token}).order_by(*due.query.order_by))
-    held = Lease(rows, column, token)
+    held = Lease(due.model, rows, column, token)
     keeper = threading.Thread(target=held._renew, args=[seconds], daemon=True, name="jobsapi-lease")
     if rows:
         keeper.start()
@@ -71,8 +79,7 @@ def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
         held._stop.set()
         if rows:
             keeper.join()
-            if held.rows:
-                held._held().update(**{column: None})
+            held._held().update(**{column: None})
 
 
 def _until(seconds: float) -> datetime:

@@ -26,7 +26,7 @@ from jobsapi.models import Job, JobBlob, Purpose, Scheduler
 from jobsapi.models.text import DETAIL_LIMIT, clean
 from jobsapi.processing import processed, shown
 from jobsapi.reach import Line, NotNow, reach
-from jobsapi.status import ACTIVE, Status
+from jobsapi.status import ACTIVE, AWAITS_SCHEDULER, Status
 
 Step = Callable[[Line, list[Job]], Iterable[Job]]
 """Takes one step for some leased jobs; returns those for which it has to be taken again later."""
@@ -102,12 +102,13 @@ def refresh_due() -> None:
 
 
 def rescue() -> None:
-    """Send a message for whatever is due, whoever has lost the first one: one per scheduler and step."""
+    """Send a message for whatever is due, whoever has lost the first one: one per scheduler, job type and step."""
     now = timezone.now()
     resting = Scheduler.objects.filter(retry_at__gt=now).values("pk")
     for verb in ("submit", "fetch_results", "cancel", "hold", "release", "cleanup", "remove"):
-        found = Job._base_manager.filter(due(verb, now), _unleased(now)).exclude(scheduler__in=resting)
-        group = ("pk", "name") if verb == "remove" else ("scheduler",)
+        found = Job._base_manager.filter(due(verb, now), _unleased(now), kind__in=[*Job.registry])
+        found = found.exclude(scheduler__in=resting)
+        group = ("pk", "name") if verb == "remove" else ("scheduler", "kind")
         for row in found.order_by().values(*group).annotate(first=Min("pk")):
             enqueue(verb, row["first"], row.get("name", "rescued"))
 
@@ -125,7 +126,9 @@ def due(verb: str, now: datetime | None = None) -> Q:
         _status=Status.SUBMITTED, native_id="", submit_started_at=None, leased_until=None
     )
     return {
-        "submit": Q(_status=Status.SUBMITTED, native_id="", completion_time=None) & settled,
+        "submit": Q(_status__in=AWAITS_SCHEDULER, native_id="", completion_time=None)
+        & Q(submission_id__isnull=False)
+        & settled,
         "fetch_results": Q(_status=Status.RESULTS_READY, completion_time=None) & ~Q(requested="cancel"),
         "cancel": unended & settled & Q(requested="cancel"),
         "hold": unended & ~Q(native_id="") & Q(requested="hold"),
@@ -143,18 +146,17 @@ def _take(job_id: int, verb: str, step: Step, batch: int = 100) -> None:
     again: set[int] = set()
     while True:
         rows = (
-            Job._base_manager.filter(due(verb), scheduler=job.scheduler_id)
+            Job._base_manager.filter(due(verb), scheduler=job.scheduler_id, kind__in=_kinds_of(job.backend))
+            .filter(_unleased(timezone.now()))
             .exclude(pk__in=again)
             .order_by("-priority", "pk")
         )
-        if job.scheduler_id is None:
-            rows = rows.filter(pk=job.pk)
         if not rows.exists():
             return
         try:
             with reach(job.scheduler, job.backend_class()) as line, lease(rows, "leased_until", batch) as held:
-                if not held.rows:
-                    return
+                if not held.rows:  # another worker was faster; there may be more
+                    continue
                 try:
                     again |= {left.pk for left in step(line, held.rows)}
                 except BackendUnavailable:
@@ -162,6 +164,8 @@ def _take(job_id: int, verb: str, step: Step, batch: int = 100) -> None:
                     raise
         except NotNow:
             return
+        for next_verb, next_rows in line.next_steps:
+            _wake(next_verb, next_rows)
 
 
 def _submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
@@ -174,12 +178,12 @@ def _submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
         _end(job, Status.ABORTED, "Stopped before it was submitted.")
     fresh = [job for job in jobs if job not in found and job not in unwanted]
     _mark(fresh, submit_started_at=timezone.now(), cleanup_pending=True)
-    for job, outcome in line.backend.submit(fresh):
+    for job, outcome in line.backend.submit(fresh) if fresh else ():
         if isinstance(outcome, InvalidJob):
             _end(job, Status.ERROR, str(outcome), outcome.detail)
         else:
             _accept(job, outcome, "Accepted")
-    _wake("cancel", Job._base_manager.filter(pk__in=[job.pk for job in jobs]))
+    line.next_steps.append(("cancel", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))
     _asked(jobs[:1])
     return []
 
@@ -196,7 +200,7 @@ def _accept(job: Job, accepted: Accepted, how: str) -> None:
     }
     with transaction.atomic():
         waiting = Job._base_manager.filter(
-            pk=job.pk, submission_id=job.submission_id, native_id="", _status=Status.SUBMITTED
+            pk=job.pk, submission_id=job.submission_id, native_id="", _status__in=AWAITS_SCHEDULER
         )
         if waiting.update(**written):
             job.absorb(written)
@@ -207,6 +211,7 @@ def _refresh(scheduler: Scheduler, line: Line) -> None:
     now = timezone.now()
     jobs = list(
         Job._base_manager.filter(scheduler=scheduler.pk, completion_time=None, _status__in=[*ACTIVE, Status.OTHER])
+        .filter(kind__in=_kinds_of(scheduler.backend))
         .exclude(native_id="")
         .defer("spec", "extended_properties", "description")
     )
@@ -243,11 +248,12 @@ def _fetch_results(line: Line, jobs: list[Job]) -> Iterable[Job]:
             result = _kept(job) or line.backend.fetch_results(job)
             line.hang_up()  # processing may take hours, and the scheduler is not needed for it
             _finish(job, result, line.backend)
-        except NotReady:
+        except NotReady as error:
+            _mark([job], status_message=clean(str(error)))
             return [job]
         except InvalidJob as error:
             _end(job, Status.ERROR, str(error), error.detail)
-        _wake("cleanup", Job._base_manager.filter(pk=job.pk))
+        line.next_steps.append(("cleanup", Job._base_manager.filter(pk=job.pk)))
     return []
 
 
@@ -256,7 +262,11 @@ def _kept(job: Job) -> Result | None:
     packed = JobBlob.find(job, Purpose.RESULT)
     if packed is None:
         return None
-    return Result(pickle.loads(packed), Status(job.backend_state["outcome"]))  # noqa: S301  (find() verified its seal)
+    try:
+        value = pickle.loads(packed)  # noqa: S301  (find() has verified the seal)
+    except Exception as error:
+        raise InvalidJob(f"The kept raw result cannot be opened: {type(error).__name__}: {error}") from error
+    return Result(value, Status(job.backend_state["outcome"]))
 
 
 def _finish(job: Job, result: Result, backend: Backend) -> None:
@@ -270,10 +280,14 @@ def _finish(job: Job, result: Result, backend: Backend) -> None:
     with transaction.atomic():
         if packed is not None:
             JobBlob.store(job, Purpose.RESULT, packed)
+        else:
+            JobBlob.objects.filter(job_id=job.pk, purpose=Purpose.RESULT).delete()
         if failure is not None:
             raw = {**job.backend_state, "outcome": result.status}
-            _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=raw)
-        elif not _end(job, result.status, result.message, backend_state=state, progress_done=job.progress_total):
+            ended = _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=raw)
+        else:
+            ended = _end(job, result.status, result.message, backend_state=state, progress_done=job.progress_total)
+        if not ended:
             transaction.set_rollback(True)  # the attempt is over: its result is nobody's
 
 
@@ -288,7 +302,7 @@ def _cancel(line: Line, jobs: list[Job]) -> Iterable[Job]:
     gone = set(line.backend.cancel(there)) if there else set()
     for job in gone:
         _end(job, Status.ABORTED, "Stopped.")
-    _wake("cleanup", Job._base_manager.filter(pk__in=[job.pk for job in gone]))
+    line.next_steps.append(("cleanup", Job._base_manager.filter(pk__in=[job.pk for job in gone])))
     return _asked(job for job in there if job not in gone)
 
 
@@ -303,9 +317,8 @@ def _release(line: Line, jobs: list[Job]) -> Iterable[Job]:
 
 
 def _cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
-    for job in jobs:
-        line.backend.cleanup(job)
-        _mark([job], cleanup_pending=False)
+    line.backend.cleanup(jobs)
+    _mark(jobs, cleanup_pending=False)
     return []
 
 
@@ -320,7 +333,11 @@ def _asked(jobs: Iterable[Job]) -> list[Job]:
 def _end(job: Job, to: Status, message: str, detail: str = "", **changes: Any) -> bool:
     """End an attempt. False, and nothing written, when the job has gone on to something else meanwhile."""
     if detail:
-        changes["backend_state"] = {**job.backend_state, **changes.get("backend_state", {}), "traceback": clean(detail, DETAIL_LIMIT)}
+        changes["backend_state"] = {
+            **job.backend_state,
+            **changes.get("backend_state", {}),
+            "traceback": clean(detail, DETAIL_LIMIT),
+        }
     try:
         job.transition(to, by="worker", message=message, detail=detail, **changes)
     except TransitionNotAllowed:
@@ -341,6 +358,11 @@ def _wake(verb: str, rows: QuerySet[Job]) -> None:
     first = rows.filter(due(verb)).order_by("-priority", "pk").values_list("pk", "name").first()
     if first:
         enqueue(verb, *first)
+
+
+def _kinds_of(backend: str) -> list[str]:
+    """The job types that a backend runs. Rows of a type that is not installed any more are left alone."""
+    return [kind for kind, cls in Job.registry.items() if cls.backend == backend]
 
 
 def _find(job_id: int) -> Job | None:

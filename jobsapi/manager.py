@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -51,8 +52,9 @@ class JobManager:
         job = cls(name=name, user=user, label=self.label, **kwargs)
         job.validate()
         if groups is not None:
-            job.save()
-            job.groups.set(_as_list(groups))
+            with transaction.atomic():
+                job.save()
+                job.groups.set(_as_list(groups))
         return job
 
     def list_jobs(

@@ -17,17 +17,16 @@ PREVIEW_LIMIT = 500
 
 
 def processed(job: Job, value: Any) -> Any:
-    """What the job's processing function makes of ``value``;
+    """What the job's processing function makes of ``value``; ``value`` itself without one.
 
-    ``value`` itself without one. Raises ``ProcessingFailed``.
+    Raises ``ProcessingFailed`` when the function raises, or cannot be found any more.
     """
     path = job._process_results_function
     if not path:
         return value
-    function = job.resolve_function(path)
     try:
-        return job.process(function, value)
-    except Exception as error:
+        return job.process(job.resolve_function(path), value)
+    except (Exception, SystemExit) as error:
         raise ProcessingFailed(f"{path} raised {type(error).__name__}: {error}.", traceback.format_exc()) from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db.models import F, Value
+from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from jobsapi.backends.base import Backend
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.models import Job, Scheduler
 from jobsapi.models.text import clean
-from jobsapi.status import Status
+from jobsapi.status import AWAITS_SCHEDULER
 
 
 class NotNow(Exception):
@@ -57,6 +57,8 @@ class Line:
 
     def __init__(self, backend: Backend, scheduler: Scheduler | None) -> None:
         self.backend = backend
+        self.next_steps: list[tuple[str, QuerySet[Job]]] = []
+        """Verbs to send for these rows, where due, when the line is hung up and the leases are given back."""
         self._scheduler = scheduler
         self._inside = scheduler is not None
 
@@ -114,6 +116,10 @@ def _record_failure(scheduler: Scheduler, error: str, now: datetime) -> None:
 def tell_waiting(scheduler: Scheduler) -> None:
     """Say on the jobs that wait for a scheduler why they do: one statement for all of them."""
     waiting = Job._base_manager.filter(
-        scheduler_id=scheduler.pk, _status=Status.SUBMITTED, native_id="", completion_time=None
+        scheduler_id=scheduler.pk,
+        _status__in=AWAITS_SCHEDULER,
+        native_id="",
+        submission_id__isnull=False,
+        completion_time=None,
     )
     waiting.exclude(status_message=scheduler.outage).update(status_message=scheduler.outage)

@@ -1,6 +1,4 @@
-"""Seals:
-
-stored bytes are opened only if this portal wrote them for this job, attempt and purpose; secrets are encrypted.
+"""Seals: stored bytes are opened only if this portal wrote them for this job and purpose; secrets are encrypted.
 
 Pickles run code when they are opened. A writer in the database must therefore not be able to make one that is opened.
 """
@@ -30,7 +28,7 @@ def _derived(key: str, use: str) -> bytes:
 
 
 def _mac(key: str, context: Sequence[str], data: bytes) -> bytes:
-    mac = hmac.new(_derived(key, "seal"), digestmod=_DIGEST)
+    mac = hmac.new(_derived(key, "seal"), len(context).to_bytes(4, "big"), _DIGEST)
     for part in context:
         mac.update(len(part).to_bytes(4, "big") + part.encode())
     mac.update(data)

@@ -40,6 +40,9 @@ ACTIVE = AT_SCHEDULER | {Status.RESULTS_READY}
 TERMINAL = frozenset({Status.COMPLETE, Status.ERROR, Status.ABORTED, Status.VARIOUS_COMPLETE})
 NON_TERMINAL = ACTIVE | {Status.PENDING}
 
+AWAITS_SCHEDULER = frozenset({Status.SUBMITTED, Status.OTHER})
+"""What a job may be that was executed and has no ``native_id`` yet; the app may have given it a label of its own."""
+
 _UNENDED = ACTIVE | {Status.OTHER}
 
 
@@ -53,7 +56,12 @@ class Edge(NamedTuple):
 
 
 EDGES = (
-    Edge("execute", frozenset({Status.PENDING}), Status.SUBMITTED, "The app asks for the job to run."),
+    Edge(
+        "execute",
+        frozenset({Status.PENDING, Status.OTHER}),
+        Status.SUBMITTED,
+        "The app asks for the job to run, for the first time.",
+    ),
     Edge(
         "resubmit", TERMINAL | {Status.OTHER}, Status.SUBMITTED, "A job that has ended is run again, as a new attempt."
     ),
@@ -106,7 +114,7 @@ EDGES = (
     ),
     Edge(
         "worker",
-        frozenset({Status.SUBMITTED, Status.RESULTS_READY}),
+        AWAITS_SCHEDULER | {Status.RESULTS_READY},
         Status.ERROR,
         "The scheduler refused it, or its results could not be processed or stored.",
     ),

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeScheduler:
-    """What the fake holds:
-
-    the state of each attempt by its ``submission_id``, what was called, and how it shall fail.
-    """
+    """What the fake holds: each attempt by its ``submission_id``, what was called, how it shall fail."""
 
     attempts: dict[Any, Observation] = field(default_factory=dict)
+    jobs: dict[Any, int] = field(default_factory=dict)
+    """The primary key of each attempt's job."""
     results: dict[Any, Result] = field(default_factory=dict)
     submitted: list[int] = field(default_factory=list)
     """Primary keys in the order in which the jobs were accepted."""
@@ -95,8 +94,13 @@ class FakeBackend(Backend):
             if self.world.refuses:
                 yield job, InvalidJob(self.world.refuses)
                 continue
-            job.open_input()
+            try:
+                job.open_input()
+            except InvalidJob as error:
+                yield job, error
+                continue
             self.world.attempts[job.submission_id] = Observation(Status.SUBMITTED)
+            self.world.jobs[job.submission_id] = job.pk
             self.world.submitted.append(job.pk)
             yield job, self._accepted(job)
 
@@ -124,9 +128,11 @@ class FakeBackend(Backend):
         self._call("fetch_results")
         return self.world.results.get(job.submission_id, Result(None))
 
-    def cleanup(self, job: Job) -> None:
+    def cleanup(self, jobs: Sequence[Job]) -> None:
         self._call("cleanup")
-        self.world.attempts.pop(job.submission_id, None)
+        for job in jobs:
+            for attempt in [job.submission_id, *(each for each, pk in self.world.jobs.items() if pk == job.pk)]:
+                self.world.attempts.pop(attempt, None)
 
     def logs(self, job: Job) -> dict[str, str]:
         self._call("logs")

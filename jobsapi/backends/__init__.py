@@ -1,1 +1,1 @@
-"""One module per kind of scheduler. Loaded by dotted path (``JOBSAPI["BACKENDS"]``), so that the app needs none of them."""
+"""One module per kind of scheduler, loaded by dotted path, so that the app needs none of them."""

@@ -145,12 +145,12 @@ class Backend(ABC):
         """``value`` as it is sealed and kept; ``pickle.loads`` opens it. Raises ``InvalidJob`` if it cannot be kept."""
         try:
             return pickle.dumps(value, protocol=5)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
+        except Exception as error:  # a class of the app's own may raise anything
             raise InvalidJob(f"The result cannot be stored: {error}") from error
 
     @abstractmethod
-    def cleanup(self, job: Job) -> None:
-        """Remove all that any attempt of the job has left at the scheduler. Called after the end was recorded."""
+    def cleanup(self, jobs: Sequence[Job]) -> None:
+        """Remove all that any attempt of jobs that have ended has left at the scheduler."""
 
     @abstractmethod
     def logs(self, job: Job) -> dict[str, str]:

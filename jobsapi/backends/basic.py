@@ -41,7 +41,7 @@ class BasicBackend(Backend):
     def fetch_results(self, job: Job) -> Result:
         return Result(None)
 
-    def cleanup(self, job: Job) -> None:
+    def cleanup(self, jobs: Sequence[Job]) -> None:
         """Nothing was left anywhere."""
 
     def logs(self, job: Job) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from jobsapi.models.job import Job
 from jobsapi.status import Status
 
@@ -34,8 +36,11 @@ class BasicJob(Job):
 
     def resubmit(self) -> None:
         """Make it Submitted once more, as a new attempt."""
-        super().resubmit()
-        self.absorb({"native_id": str(self.uid)})
+        accepted = {"native_id": str(self.uid)}
+        with transaction.atomic():
+            super().resubmit()
+            self.__class__._base_manager.filter(pk=self.pk).update(**accepted)
+        self.absorb(accepted)
 
     def process_results(self, *args: Any, **kwargs: Any) -> None:
         """The results are the app's own: this records that it is Complete."""

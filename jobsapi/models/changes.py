@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 BATCH = 500
 
+UNSTORABLE = (DatabaseError, TypeError, ValueError, OverflowError)
+"""What a value that a column cannot take raises: from the database, or before it is asked."""
+
 ATTEMPT_BOUND = frozenset({"scheduler", "lost", "worker"})
 """Causes that speak of one attempt. What they say of an attempt that is over changes nothing."""
 
@@ -33,8 +36,13 @@ HINTS = {
     "resubmit": "Only a job that has ended can be run again; stop() it first.",
     "process_results": "Results are processed when the scheduler is done; again only if the function failed.",
     "stop": "It has ended already.",
+    "pause": "Only a job that was executed, and that neither has ended nor is being stopped, can be paused.",
+    "resume": "Only a job that was executed, and that neither has ended nor is being stopped, can be resumed.",
     "app": "A job that has ended keeps its status; run it again with resubmit().",
 }
+
+FULFILLED = frozenset({("hold", Status.PAUSED), ("release", Status.SUBMITTED), ("release", Status.RUNNING)})
+"""Wishes of a user's, each with a status by which the scheduler says that it has been done."""
 
 NEW_ATTEMPT: Mapping[str, Any] = {
     "native_id": "",
@@ -121,7 +129,7 @@ class StatusChanges(StoredJob):
             batch = suspects[start : start + BATCH]
             try:
                 changed += cls._observe(batch, by_pk, now)
-            except DatabaseError:
+            except UNSTORABLE:
                 for pk in batch:
                     changed += cls._observe_alone(pk, by_pk, now)
         return changed
@@ -154,14 +162,14 @@ class StatusChanges(StoredJob):
     def _observe_alone(cls, pk: int, by_pk: Mapping[int, tuple[Self, Observation]], now: datetime) -> list[Self]:
         try:
             return cls._observe([pk], by_pk, now)
-        except DatabaseError as error:
+        except UNSTORABLE as error:
             message = clean(f"What the scheduler said of this job cannot be stored: {error}")
             cls._base_manager.filter(pk=pk).update(status_message=message)
             return []
 
     def _refusal(self, to: Status, by: str) -> str:
         current = self.__class__._base_manager.filter(pk=self.pk).first()
-        if current is None:
+        if current is None or current.deleted_at is not None:
             return f"Job {self.pk} is not there any more."
         return f"Job {self.pk} is {current.cached_status} and cannot become {to.label} now. {HINTS.get(by, '')}".strip()
 
@@ -193,7 +201,7 @@ def cause(job: JobColumns, seen: Observation) -> str:
 
     a lost job that can run again is another attempt, all else is the scheduler's word.
     """
-    again = seen.lost and job.can_run_again and not job.requested and job.attempts < conf.get("MAX_ATTEMPTS")
+    again = seen.lost and job.can_run_again and job.requested != "cancel" and job.attempts < conf.get("MAX_ATTEMPTS")
     return "lost" if again else "scheduler"
 
 
@@ -228,7 +236,7 @@ def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
         changes["backend_state"] = state
     if job.missing_since is not None and not seen.lost:
         changes["missing_since"] = None
-    if (job.requested, to) in (("hold", Status.PAUSED), ("release", Status.SUBMITTED), ("release", Status.RUNNING)):
+    if (job.requested, seen.status) in FULFILLED:
         changes["requested"] = ""
     return changes
 
@@ -245,6 +253,7 @@ def _another_attempt(job: JobColumns, seen: Observation) -> dict[str, Any]:
         "status_message": clean(message),
         "attempts": attempt,
         "submission_id": uuid4(),
+        "requested": job.requested,
     }
 
 

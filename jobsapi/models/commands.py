@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,10 +15,18 @@ from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import InvalidJob, JobsApiError, NotSupported, TransitionNotAllowed, WaitTimeout
 from jobsapi.models.changes import StatusChanges
 from jobsapi.models.records import JobBlob, JobEvent, Purpose
+from jobsapi.models.text import storable
 from jobsapi.status import ACTIVE, Status, parse
 
 if TYPE_CHECKING:
     from jobsapi.backends.base import Packed
+
+WISHES = {
+    "cancel": (Status.ABORTED, "stop"),
+    "hold": (Status.PAUSED, "pause"),
+    "release": (Status.RUNNING, "resume"),
+}
+"""What a job becomes when a wish is fulfilled, and the command that wishes it."""
 
 
 class Commands(StatusChanges):
@@ -50,11 +56,12 @@ class Commands(StatusChanges):
         """
         self.validate()
         self.check_scheduler()
-        if self._status != Status.PENDING:
+        if self._status not in (Status.PENDING, Status.OTHER) or self.submission_id is not None:
             raise TransitionNotAllowed(
                 self._refusal(Status.SUBMITTED, "execute") if self.pk else "This job is not Pending."
             )
-        with self._attempt_named(uuid4()):
+        with self._unchanged_on_failure():
+            self.absorb({"submission_id": uuid4()})
             packed = self.backend_class().prepare(self, args, kwargs)  # type: ignore[arg-type]  # Job is made of this
             with transaction.atomic():
                 self._record_execution(packed)
@@ -76,10 +83,7 @@ class Commands(StatusChanges):
             self._request("cancel", "Asked to stop.")
 
     def pause(self) -> None:
-        """Have the job held;
-
-        it is Paused when the scheduler confirms. Raises ``NotSupported`` if its scheduler cannot.
-        """
+        """Have the job held; Paused when the scheduler confirms. Raises ``NotSupported`` if its scheduler cannot."""
         self._require_hold("paused")
         self._request("hold", "Asked to pause.")
 
@@ -103,6 +107,7 @@ class Commands(StatusChanges):
                 submission_id=uuid4(),
                 attempts=1,
                 execute_time=timezone.now(),
+                only={"deleted_at": None},
             )
             JobBlob.objects.filter(job_id=self.pk).exclude(purpose=Purpose.INPUT).delete()
             enqueue("submit", self.pk, self.name)
@@ -114,16 +119,16 @@ class Commands(StatusChanges):
         With one: the app sets the status itself, by display name or code; any other text becomes a custom status.
         Raises ``TransitionNotAllowed`` when the job has ended. Never waits for a scheduler.
         """
-        if status is None:
+        if not status:
             self._reread()
             return
+        to, label = parse(status)
+        if len(label) > 255 or not storable(label):
+            raise InvalidJob("A custom status may have at most 255 characters, and no NUL or lone surrogate.")
         if self._state.adding:
             self.save()
-        to, label = parse(status)
         if (self._status, self.custom_status) == (to, label):
             return
-        if len(label) > 255:
-            raise InvalidJob("A custom status may have at most 255 characters.")
         ends: dict[str, Any] = {"completion_time": timezone.now()} if label in self.TERMINAL_STATUSES else {}
         self.transition(to, by="app", custom_status=label, **ends)
 
@@ -144,9 +149,7 @@ class Commands(StatusChanges):
             enqueue("fetch_results", self.pk, self.name)
 
     def wait(self, timeout: float | None = None) -> str:
-        """Block until the job has ended, at most ``timeout`` seconds;
-
-        the display name of its status. Not for web requests.
+        """The display name of its status when it has ended; blocks ``timeout`` seconds at most. Not for web requests.
 
         Raises ``WaitTimeout``, and ``JobsApiError`` inside the transaction that executed it, where it could never end.
         """
@@ -172,22 +175,9 @@ class Commands(StatusChanges):
     async def safe_close(self) -> None:
         """Nothing to close: a job keeps no connection. Here for apps that call it."""
 
-    @contextmanager
-    def _attempt_named(self, submission_id: UUID) -> Iterator[None]:
-        """Name the attempt, and undo that, and what saving has set on this instance, if it is not recorded."""
-        before = {name: self.__dict__.get(name) for name in ("id", "name", "submission_id")}
-        adding, recorded = self._state.adding, False
-        self.absorb({"submission_id": submission_id})
-        try:
-            yield
-            recorded = True
-        finally:
-            if not recorded:
-                self.absorb(before)
-                self._state.adding = adding
-
     def _record_execution(self, packed: Packed) -> None:
         submission_id, accepted = self.submission_id, packed.accepted
+        never_executed = {} if self._state.adding else {"submission_id": None}
         self.save()
         if packed.input is not None:
             JobBlob.store(self, Purpose.INPUT, packed.input)
@@ -199,7 +189,7 @@ class Commands(StatusChanges):
                 "progress_total": accepted.progress_total or 0,
                 "cleanup_pending": self.backend_class().polled,
             }
-        self.transition(Status.SUBMITTED, by="execute", **changes)
+        self.transition(Status.SUBMITTED, by="execute", only=never_executed, **changes)
         if accepted is None:
             enqueue("submit", self.pk, self.name)
 
@@ -211,12 +201,14 @@ class Commands(StatusChanges):
             )
             if wish != "cancel":
                 waiting = waiting.exclude(requested="cancel")
-            if waiting.filter(requested=wish).exists():
+            current = waiting.select_for_update().first()
+            if current is None:
+                raise TransitionNotAllowed(self._refusal(*WISHES[wish]))
+            if current.requested == wish:
                 return
-            if not waiting.update(requested=wish):
-                raise TransitionNotAllowed(self._refusal(Status.ABORTED if wish == "cancel" else Status.PAUSED, "stop"))
+            waiting.update(requested=wish)
+            current.event(wish, message).save()
             self.absorb({"requested": wish})
-            self.event(wish, message).save()
             enqueue(wish, self.pk, self.name)
 
     def _require_hold(self, done: str) -> None:

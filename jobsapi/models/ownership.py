@@ -36,9 +36,10 @@ class TwoWriters(models.Model):
         fields: Iterable[str] | None = None,
         from_queryset: models.QuerySet[Self] | None = None,
     ) -> None:
-        """Read the row again."""
+        """Read the row again, or some of its columns."""
+        fields = None if fields is None else list(fields)
         super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
-        self._remember()
+        self._remember(fields)
 
     def save(self, *, force_insert: Any = False, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Insert the row, or write the user's columns of an existing one.
@@ -52,10 +53,11 @@ class TwoWriters(models.Model):
             return
         if assigned := self._assigned_worker_columns():
             raise WorkerOwned(f"{', '.join(assigned)}: written by the worker alone, not by save(). {self.worker_hint}")
-        wanted = self.user_columns if update_fields is None else self.user_columns & set(update_fields)
+        wanted = self.user_columns if update_fields is None else self._user_part(update_fields)
         wanted = wanted - self.get_deferred_fields()
         if wanted:
             super().save(update_fields=wanted, **kwargs)
+            self._remember(wanted)
 
     def absorb(self, changes: Mapping[str, Any]) -> None:
         """Make this instance show what has just been written to its row."""
@@ -64,13 +66,20 @@ class TwoWriters(models.Model):
             setattr(self, name, value)
             seen[name] = value
 
-    def _remember(self) -> None:
-        deferred = self.get_deferred_fields()
-        self._seen = {
-            field.attname: getattr(self, field.attname)
+    def _remember(self, names: Collection[str] | None = None) -> None:
+        """Take what the columns (those of ``names``, or all) hold now for what the row holds."""
+        read = {
+            field.attname: self.__dict__[field.attname]
             for field in self._meta.concrete_fields
-            if field.attname not in deferred
+            if field.attname in self.__dict__ and (names is None or field.name in names or field.attname in names)
         }
+        self._seen = read if names is None else {**self._seen, **read}
+
+    def _user_part(self, names: Iterable[str]) -> frozenset[str]:
+        """Columns of the user's among ``names``; also names of no column at all, for Django to refuse."""
+        columns = {field.name: field.attname for field in self._meta.concrete_fields}
+        asked = {columns.get(name, name) for name in names}
+        return frozenset(asked - (set(columns.values()) - self.user_columns))
 
     def _assigned_worker_columns(self) -> list[str]:
         return [

@@ -22,10 +22,7 @@ class JobEvent(models.Model):
     job = models.ForeignKey("jobsapi.Job", models.CASCADE, related_name="events")
     time = models.DateTimeField()
     by = models.CharField(max_length=20)
-    """What caused it:
-
-    an edge's ``by`` (see ``jobsapi.status.EDGES``), or the command or step that did not change the status.
-    """
+    """What caused it: an edge's ``by`` (see ``jobsapi.status.EDGES``), or a command that changed no status."""
     status = models.CharField(max_length=3, choices=Status.choices)
     """The status after it."""
     attempt = models.PositiveIntegerField()

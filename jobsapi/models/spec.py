@@ -15,7 +15,8 @@ class spec_property(property):
     def __init__(self, default: Any = None, doc: str | None = None) -> None:
         self.default: Callable[[], Any] = default if callable(default) else lambda: default
         self.name = ""
-        super().__init__(self._read, self._write, None, doc)
+        super().__init__(self._read, self._write)
+        self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

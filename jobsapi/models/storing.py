@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.utils import timezone
 
 from jobsapi.exceptions import InvalidJob, SchedulerMissing
 from jobsapi.models.columns import JobColumns
-from jobsapi.models.text import clean
+from jobsapi.models.text import clean, storable
 from jobsapi.models.workspace import inside_root
 from jobsapi.status import TERMINAL, Status
 
@@ -32,6 +34,7 @@ class StoredJob(JobColumns):
         self._check_json("spec", "attributes")
         if self.workspace:
             self.workspace = str(inside_root(self.workspace))
+            self._check_text("workspace")
         if self._process_results_function:
             self.resolve_function(self._process_results_function)
         if self.scheduler is not None:
@@ -66,16 +69,16 @@ class StoredJob(JobColumns):
         """
         self.validate()
         if not self._state.adding:
-            if (
-                self._seen.get("scheduler_id", self.scheduler_id) != self.scheduler_id
-                and self._status != Status.PENDING
-            ):
-                raise InvalidJob("A job that was executed stays with its scheduler. Make a new job for the other one.")
-            super().save(**kwargs)
+            if self._seen.get("scheduler_id", self.scheduler_id) == self.scheduler_id:
+                super().save(**kwargs)
+                return
+            with transaction.atomic():
+                self._require_pending_row()
+                super().save(**kwargs)
             return
-        if self._status in TERMINAL and self.completion_time is None:
-            self.completion_time = timezone.now()
-        with transaction.atomic():
+        with self._unchanged_on_failure(), transaction.atomic():
+            if self._status in TERMINAL and self.completion_time is None:
+                self.completion_time = timezone.now()
             super().save(**kwargs)
             if "{id}" in self.name:
                 self.name = self.name.replace("{id}", str(self.pk))
@@ -87,14 +90,34 @@ class StoredJob(JobColumns):
         deleted: tuple[int, dict[str, int]] = self.__class__._default_manager.filter(pk=self.pk).delete()
         return deleted
 
+    @contextmanager
+    def _unchanged_on_failure(self) -> Iterator[None]:
+        """Have this instance show what it showed before, if the block fails: nothing was written then."""
+        columns = [field.attname for field in self._meta.concrete_fields]
+        before = {name: self.__dict__[name] for name in columns if name in self.__dict__}
+        adding, seen = self._state.adding, dict(self.__dict__.get("_seen", {}))
+        try:
+            yield
+        except BaseException:
+            self.__dict__.update(before)
+            self._state.adding, self._seen = adding, seen
+            self._show_custom_status()
+            raise
+
+    def _require_pending_row(self) -> None:
+        """Raises ``InvalidJob`` if the job was executed, as the row says now: this instance may be stale."""
+        executed = self.__class__._base_manager.select_for_update().filter(pk=self.pk).exclude(_status=Status.PENDING)
+        if executed.values_list("pk").first():
+            raise InvalidJob("A job that was executed stays with its scheduler. Make a new job for the other one.")
+
     def _check_text(self, column: str) -> None:
         field = self._meta.get_field(column)
         assert isinstance(field, models.CharField)
         limit, value = field.max_length or 0, getattr(self, column)
-        if not isinstance(value, str) or len(value) > limit or "\x00" in value:
+        if not isinstance(value, str) or len(value) > limit or not storable(value):
             raise InvalidJob(
-                f"{column.strip('_')} must be text of at most {limit:,} characters without NUL; it is "
-                f"{len(value):,} characters long: {clean(value, 60)!r}."
+                f"{column.strip('_')} must be text of at most {limit:,} characters without NUL or lone surrogates; "
+                f"it is {len(value):,} characters long: {clean(value, 60)!r}."
                 if isinstance(value, str)
                 else f"{column.strip('_')} must be text; it is a {value.__class__.__name__}."
             )
@@ -104,8 +127,9 @@ class StoredJob(JobColumns):
         if not isinstance(value, dict):
             raise InvalidJob(f"{name} must be a dict; it is a {value.__class__.__name__}.")
         try:
-            text = json.dumps(value, allow_nan=False)
+            text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+            text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidJob(f"{name} must be JSON: {error}. Convert the value first.") from error
-        if "\\u0000" in text:
+        if "\\u0000" in text.replace("\\\\", ""):
             raise InvalidJob(f"{name} must not contain the character NUL, which databases refuse.")
