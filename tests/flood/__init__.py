@@ -1,0 +1,1 @@
+"""A third-party app with a job type of its own."""
