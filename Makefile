@@ -14,7 +14,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PIP_NO_BINARY PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floor lint ruff types migrations deployment imports constraints clean
+.PHONY: help demo test test-postgresql test-floor benchmark lint ruff types migrations deployment imports constraints clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,13 @@ demo: $(VENV)/demo.stamp ## The whole portal on this machine, until Ctrl-C; ARGS
 
 test: $(VENV)/dev.stamp ## The tests; ARGS='-k dask -x' goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-postgresql: $(VENV)/dev.stamp ## The tests of models, lifecycle and delivery on a PostgreSQL server of their own
+	@$(BIN)/python -m tests.rig.with_postgresql tests/models tests/lifecycle tests/stack/test_faults.py $(ARGS)
+
+benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on this machine
+	@$(BIN)/python -m benchmarks.execute
+	@$(BIN)/python -m benchmarks.refresh
 
 test-floor: .venv-floor/dev.stamp ## The Dask tests on the oldest Dask that pyproject.toml allows
 	@.venv-floor/bin/python -m pytest -k dask $(ARGS)

@@ -31,10 +31,8 @@ def publish_to(publishing):
     before = app.conf.broker_url
 
     def publish_to(url):
-        app.pool.force_close_all()
         app.conf.broker_url = url
-        app._pool = None
-        app.amqp._producer_pool = None
+        app._pool = app.amqp._producer_pool = None  # so that Celery asks for the pools of the new address
         CeleryDispatcher._resting_until = 0.0
 
     yield publish_to

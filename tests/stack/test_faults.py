@@ -86,7 +86,7 @@ def test_both_workers_killed_with_twenty_jobs_under_way_run_each_once(killable, 
     assert {job.result for job in DaskJob.objects.all()} == {f"job-{i}" for i in range(20)}
     assert all((tmp_path / f"job-{i}").read_text().count("\n") == 1 for i in range(20))
     assert acceptances() == {job.pk: 1 for job in jobs}
-    eventually(lambda: not cluster.datasets() and not cluster.keys(), timeout=30)
+    eventually(lambda: not cluster.datasets() and not cluster.known_keys(), timeout=30)
 
 
 @pytest.mark.usefixtures("workers")

@@ -35,7 +35,7 @@ def test_a_graph_is_computed_and_its_result_is_stored(job, cluster):
     assert job.result == 6
     assert (job.progress_done, job.progress_total) == (2, 2)
     assert [event.get_status_display() for event in job.events.all()][-2:] == ["Results-Ready", "Complete"]
-    eventually(lambda: not cluster.datasets() and not cluster.keys())
+    eventually(lambda: not cluster.datasets() and not cluster.known_keys(), timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_future_made_in_the_request_outlives_its_client(job, cluster):
 
 
 def test_a_running_job_is_stopped_when_the_scheduler_confirms(job, cluster, tmp_path):
-    job.execute(dask.delayed(work.noted)(str(tmp_path), "slow", 30))
+    job.execute(dask.delayed(work.noted)(str(tmp_path), "slow", 8))
     eventually(lambda: job.status == "Running")
 
     job.stop()
@@ -112,6 +112,7 @@ def test_logs_of_scheduler_and_workers_are_fetched_for_the_reader(job, tmp_path)
 
     assert {"history", "scheduler"} <= set(logs)
     assert any(name.startswith("worker tcp://") for name in logs)
+    assert ended(job).cached_status == "Complete"
 
 
 def test_a_hundred_short_jobs_all_get_their_own_result(manager, user, dask, cluster):
@@ -122,7 +123,7 @@ def test_a_hundred_short_jobs_all_get_their_own_result(manager, user, dask, clus
     eventually(lambda: not DaskJob.objects.unended().exists(), timeout=100)
 
     assert [DaskJob.objects.get(pk=job.pk).result for job in jobs] == [i + 1 for i in range(100)]
-    eventually(lambda: not cluster.datasets() and not cluster.keys())
+    eventually(lambda: not cluster.datasets() and not cluster.known_keys(), timeout=30)
 
 
 def delayed_add(i):

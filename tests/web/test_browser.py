@@ -172,7 +172,7 @@ def test_without_script_the_buttons_work_as_forms(chromium, live_server, client,
 def test_the_table_fits_its_screen(page, row, width, cluster_row):
     Scheduler.objects.filter(pk=cluster_row.pk).update(unreachable_since=timezone.now(), last_error="x" * 300)
     row("a_name_without_spaces_" * 10, Status.RUNNING, progress_done=3, progress_total=7, description="word " * 60)
-    row("done", Status.VARIOUS_COMPLETE, status_message="y" * 300, backend_state={"preview": "1.23 " * 100})
+    row("done", Status.VARIOUS_COMPLETE, status_message="y" * 300, backend_state={"preview": "1.23 " * 100}, pk=1234567)
     page.set_viewport_size({"width": width, "height": 800})
     page.goto("/jobs/")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
