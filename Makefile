@@ -33,7 +33,7 @@ benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on t
 	@$(BIN)/python -m benchmarks.refresh
 
 test-floor: .venv-floor/dev.stamp ## The Dask tests on the oldest Dask that pyproject.toml allows
-	@.venv-floor/bin/python -m pytest -k dask $(ARGS)
+	@.venv-floor/bin/python -m pytest tests/backends tests/stack/test_main_path.py $(ARGS)
 
 lint: ruff types migrations deployment imports ## All of the checks below
 

@@ -24,10 +24,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class DaskCluster:
-    """One scheduler and some workers of one thread each. ``with DaskCluster() as cluster: cluster.address``."""
+    """One scheduler and some workers. ``with DaskCluster() as cluster: cluster.address``."""
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, threads: int = 1) -> None:
         self.size = workers
+        self.threads = threads
         self.port = free_port()
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -62,7 +63,7 @@ class DaskCluster:
             raise RuntimeError(f"Port {self.port} belongs to process {owner}, not to our scheduler. See {self.folder}.")
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--death-timeout", "20"]
+        options = ["--no-nanny", "--nthreads", str(self.threads), "--no-dashboard", "--death-timeout", "20"]
         worker = self._spawn("worker", self.address, *options, "--local-directory", str(self.folder))
         self.workers.append(worker)
         return worker

@@ -10,7 +10,9 @@ import numpy
 import pandas
 import pytest
 
+from jobsapi.compute import create_dask_scheduler
 from jobsapi.models import DaskJob, JobEvent
+from tests.rig.dask import DaskCluster
 from tests.rig.eventually import eventually
 from tests.stack import work
 
@@ -124,6 +126,24 @@ def test_a_hundred_short_jobs_all_get_their_own_result(manager, user, dask, clus
 
     assert [DaskJob.objects.get(pk=job.pk).result for job in jobs] == [i + 1 for i in range(100)]
     eventually(lambda: not cluster.datasets() and not cluster.known_keys(), timeout=30)
+
+
+def test_a_hundred_jobs_of_ten_seconds_all_get_their_own_result(manager, user, dask, tmp_path):
+    with DaskCluster(workers=1, threads=100) as wide:
+        scheduler = create_dask_scheduler("wide", wide.address)
+        scheduler.save()
+        jobs = [manager.create_job(f"long {i}", user, job_type="DASK", scheduler=scheduler) for i in range(100)]
+        for i, job in enumerate(jobs):
+            job.execute(delayed_note(tmp_path, i))
+
+        eventually(lambda: not DaskJob.objects.unended().exists(), timeout=100)
+
+    assert [DaskJob.objects.get(pk=job.pk).result for job in jobs] == [f"job-{i}" for i in range(100)]
+    assert all((tmp_path / f"job-{i}").read_text().count("\n") == 1 for i in range(100))
+
+
+def delayed_note(folder, i):
+    return dask.delayed(work.noted)(str(folder), f"job-{i}", 10)
 
 
 def delayed_add(i):
