@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from jobsapi import functions
 from jobsapi.exceptions import SchedulerNotAssigned
 from jobsapi.manager import JobManager
 
@@ -31,6 +32,11 @@ class JobsApp:
 
     package: ClassVar[str]
     """The app's package; the label of its jobs."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "package" in vars(cls):
+            functions.declare(cls.package, cls.__module__.rpartition(".")[0] or cls.__module__)
 
     def scheduler_settings(self) -> Sequence[SchedulerSetting] | None:
         """The schedulers that the app needs. Override it."""

@@ -54,12 +54,21 @@ def resolve(path: str, packages: Iterable[str]) -> Callable[..., Any]:
     return function
 
 
-def packages_of(label: str) -> list[str]:
-    """Import packages that belong to the app ``label``:
+_DECLARED: dict[str, str] = {}
 
-    the label itself, and the package of an installed app so labelled.
+
+def declare(label: str, package: str) -> None:
+    """Let ``package`` count as the own package of the app ``label``: where its ``JobsApp`` is defined."""
+    _DECLARED[label] = package
+
+
+def packages_of(label: str) -> list[str]:
+    """Import packages that belong to the app ``label``: of the installed app of that label or name, and of its JobsApp.
+
+    Never the bare label: it comes from a row, and would let whoever writes one choose what is imported.
     """
-    return list(dict.fromkeys([label, *(config.name for config in apps.get_app_configs() if config.label == label)]))
+    installed = [config.name for config in apps.get_app_configs() if label in (config.label, config.name)]
+    return [*dict.fromkeys([*installed, *([_DECLARED[label]] if label in _DECLARED else [])])]
 
 
 def _within(path: str, package: str) -> bool:

@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from jobsapi import conf
 from jobsapi.backends.base import Backend
+from jobsapi.due import waiting
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.models import Job, Scheduler
 from jobsapi.models.text import clean
-from jobsapi.status import AWAITS_SCHEDULER
 
 
 class NotNow(Exception):
@@ -55,18 +55,20 @@ BULKHEAD = Bulkhead()
 class Line:
     """An open line to a scheduler."""
 
-    def __init__(self, backend: Backend, scheduler: Scheduler | None) -> None:
-        self.backend = backend
+    backend: Backend
+
+    def __init__(self, scheduler: Scheduler | None) -> None:
         self.next_steps: list[tuple[str, QuerySet[Job]]] = []
         """Verbs to send for these rows, where due, when the line is hung up and the leases are given back."""
+        self.inside = True
+        """Whether the scheduler may be called: until the line is hung up."""
         self._scheduler = scheduler
-        self._inside = scheduler is not None
 
     def hang_up(self) -> None:
         """Leave the scheduler to others before the block ends: the rest of the work does not need it."""
-        if self._inside and self._scheduler is not None:
-            self._inside = False
+        if self.inside and self._scheduler is not None:
             BULKHEAD.leave(self._scheduler.pk)
+        self.inside = False
 
 
 @contextmanager
@@ -74,10 +76,12 @@ def reach(scheduler: Scheduler | None, backend: type[Backend]) -> Iterator[Line]
     """A connected line to ``scheduler``.
 
     Raises ``NotNow`` when it is busy or resting. A ``BackendUnavailable`` from within opens the breaker, for twice as
-    long each time up to ``BREAKER_MAX``, and is what users read of it; a good end closes it.
+    long each time up to ``BREAKER_MAX``, and is what users read of it; the next answer to a refresh closes it.
     """
     if scheduler is None:
-        yield Line(backend(None), None)
+        line = Line(None)
+        line.backend = backend(None)
+        yield line
         return
     now = timezone.now()
     if scheduler.retry_at is not None and scheduler.retry_at > now:
@@ -85,20 +89,20 @@ def reach(scheduler: Scheduler | None, backend: type[Backend]) -> Iterator[Line]
         raise NotNow(scheduler.outage)
     if not BULKHEAD.enter(scheduler.pk):
         raise NotNow(f"{scheduler} has its share of threads.")
-    line = Line(backend(scheduler), scheduler)
+    line = Line(scheduler)
     try:
+        line.backend = backend(scheduler)
         line.backend.open()
         yield line
     except BackendUnavailable as error:
         _record_failure(scheduler, str(error), now)
         raise
-    else:
-        if scheduler.failures:
-            Scheduler.objects.filter(pk=scheduler.pk).update(
-                failures=0, unreachable_since=None, retry_at=None, last_error=""
-            )
     finally:
         line.hang_up()
+
+
+REACHABLE = {"failures": 0, "unreachable_since": None, "retry_at": None, "last_error": ""}
+"""The columns of a scheduler that has just answered."""
 
 
 def _record_failure(scheduler: Scheduler, error: str, now: datetime) -> None:
@@ -115,11 +119,5 @@ def _record_failure(scheduler: Scheduler, error: str, now: datetime) -> None:
 
 def tell_waiting(scheduler: Scheduler) -> None:
     """Say on the jobs that wait for a scheduler why they do: one statement for all of them."""
-    waiting = Job._base_manager.filter(
-        scheduler_id=scheduler.pk,
-        _status__in=AWAITS_SCHEDULER,
-        native_id="",
-        submission_id__isnull=False,
-        completion_time=None,
-    )
-    waiting.exclude(status_message=scheduler.outage).update(status_message=scheduler.outage)
+    jobs = Job._base_manager.filter(waiting(), scheduler_id=scheduler.pk)
+    jobs.exclude(status_message=scheduler.outage).update(status_message=scheduler.outage)

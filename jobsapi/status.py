@@ -40,9 +40,6 @@ ACTIVE = AT_SCHEDULER | {Status.RESULTS_READY}
 TERMINAL = frozenset({Status.COMPLETE, Status.ERROR, Status.ABORTED, Status.VARIOUS_COMPLETE})
 NON_TERMINAL = ACTIVE | {Status.PENDING}
 
-AWAITS_SCHEDULER = frozenset({Status.SUBMITTED, Status.OTHER})
-"""What a job may be that was executed and has no ``native_id`` yet; the app may have given it a label of its own."""
-
 _UNENDED = ACTIVE | {Status.OTHER}
 
 
@@ -71,7 +68,12 @@ EDGES = (
         Status.RESULTS_READY,
         "The kept raw result is processed again after the processing function failed.",
     ),
-    Edge("stop", PRE_RUNNING, Status.ABORTED, "A job that was never handed to a scheduler is stopped on the spot."),
+    Edge(
+        "stop",
+        _UNENDED | {Status.PENDING},
+        Status.ABORTED,
+        "A job that was never handed to a scheduler is stopped on the spot.",
+    ),
     Edge(
         "scheduler",
         frozenset({Status.RUNNING, Status.VARIOUS, Status.PAUSED}),
@@ -114,7 +116,7 @@ EDGES = (
     ),
     Edge(
         "worker",
-        AWAITS_SCHEDULER | {Status.RESULTS_READY},
+        _UNENDED,
         Status.ERROR,
         "The scheduler refused it, or its results could not be processed or stored.",
     ),

@@ -15,7 +15,11 @@ if "JOBSAPI_VAR" not in os.environ:
 from jobsapi.portal.settings import *  # noqa: F403
 from jobsapi.portal.settings import DATABASES, INSTALLED_APPS, JOBSAPI, VAR_DIR
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.flood"]
+INSTALLED_APPS = [
+    *INSTALLED_APPS,
+    "tests",  # the app that the jobs of the tests are of
+    "tests.flood",
+]
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -8,6 +8,7 @@ from os import system  # noqa: F401  (a foreign function, re-exported by this mo
 import pytest
 
 from jobsapi import functions
+from jobsapi.app import JobsApp
 from jobsapi.exceptions import FunctionNotAllowed
 from tests.flood import work
 
@@ -147,9 +148,20 @@ def test_a_package_is_no_prefix_of_a_longer_name(path):
         functions.resolve(path, [*OWN, ""])
 
 
-def test_the_packages_of_an_app_are_its_label_and_what_is_installed_under_it():
-    assert functions.packages_of("flood") == ["flood", "tests.flood"]
-    assert functions.packages_of("tests") == ["tests"]
+def test_the_packages_of_an_app_are_what_is_installed_under_its_label_or_name():
+    assert functions.packages_of("flood") == ["tests.flood"]
+    assert functions.packages_of("tests.flood") == ["tests.flood"]
+
+
+def test_a_label_that_no_app_has_gives_no_package():
+    assert functions.packages_of("subprocess") == []
+
+
+def test_an_app_that_describes_itself_may_use_functions_of_the_package_it_does_so_in():
+    class Described(JobsApp):
+        package = "described"
+
+    assert functions.packages_of("described") == ["tests"]
 
 
 def test_a_job_takes_a_function_or_its_name_for_its_results(make_job):

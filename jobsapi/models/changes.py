@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +17,7 @@ from jobsapi.exceptions import TransitionNotAllowed
 from jobsapi.models.columns import JobColumns
 from jobsapi.models.records import JobEvent
 from jobsapi.models.storing import StoredJob
-from jobsapi.models.text import DETAIL_LIMIT, clean
+from jobsapi.models.text import DETAIL_LIMIT, clean, clean_json
 from jobsapi.signals import job_status_changed
 from jobsapi.status import REVIVES, RUNNING, SENTENCES, SOURCES, TERMINAL, Status
 
@@ -83,7 +84,7 @@ class StatusChanges(StoredJob):
             "_status": to,
             "status_message": clean(message),
             "custom_status": "",
-            **times(self, to, now),
+            **outcome(self, to, now),
             **(NEW_ATTEMPT if by in ("resubmit", "lost") else {}),
             **changes,
         }
@@ -160,8 +161,13 @@ class StatusChanges(StoredJob):
 
     @classmethod
     def _observe_alone(cls, pk: int, by_pk: Mapping[int, tuple[Self, Observation]], now: datetime) -> list[Self]:
+        job, seen = by_pk[pk]
         try:
             return cls._observe([pk], by_pk, now)
+        except UNSTORABLE:
+            bare = dataclasses.replace(seen, state={}, detail="")
+        try:
+            return cls._observe([pk], {pk: (job, bare)}, now)
         except UNSTORABLE as error:
             message = clean(f"What the scheduler said of this job cannot be stored: {error}")
             cls._base_manager.filter(pk=pk).update(status_message=message)
@@ -187,10 +193,10 @@ def _announce(job: JobColumns, event: JobEvent) -> None:
     transaction.on_commit(send, robust=True)
 
 
-def times(job: JobColumns, to: Status, now: datetime) -> dict[str, datetime]:
-    """The times that a change of status fills in."""
+def outcome(job: JobColumns, to: Status, now: datetime) -> dict[str, Any]:
+    """What a change of status writes along: its times, and that what has ended is not to be stopped any more."""
     if to in TERMINAL:
-        return {"completion_time": now}
+        return {"completion_time": now, "requested": ""}
     if to in RUNNING and job.start_time is None:
         return {"start_time": now}
     return {}
@@ -207,7 +213,8 @@ def cause(job: JobColumns, seen: Observation) -> str:
 
 def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
     """The columns that an observation changes; empty if it says nothing new or comes too late."""
-    if job.completion_time is not None:
+    in_our_hands = job._status == Status.RESULTS_READY and job.leased_until is not None and job.leased_until > now
+    if job.completion_time is not None or (in_our_hands and seen.lost):
         return {}
     if cause(job, seen) == "lost":
         return _another_attempt(job, seen)
@@ -220,7 +227,7 @@ def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
     if to != job._status:
         if job._status not in SOURCES.get(("scheduler", to), ()):
             return {}
-        changes = {"_status": to, "custom_status": "", "status_message": clean(message), **times(job, to, now)}
+        changes = {"_status": to, "custom_status": "", "status_message": clean(message), **outcome(job, to, now)}
         if seen.start_time and not job.start_time:
             changes["start_time"] = seen.start_time
     elif message and clean(message) != job.status_message:
@@ -229,7 +236,7 @@ def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
         value = getattr(seen, column)
         if value is not None and value != getattr(job, column):
             changes[column] = value
-    state = {**job.backend_state, **seen.state}
+    state = {**job.backend_state, **clean_json(seen.state)}
     if to == Status.ERROR and seen.detail:
         state["traceback"] = clean(seen.detail, DETAIL_LIMIT)
     if state != job.backend_state:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -188,6 +188,9 @@ class JobColumns(Vocabulary, TwoWriters, Kinded):
     def process(self, function: Callable[..., Any], value: Any) -> Any:
         """Call the processing function of the app's; what it returns becomes the result. Runs in a worker."""
         return function(self)
+
+    kept_for_another_run: ClassVar[Mapping[str, Any]] = {}
+    """Lookups that a row must match to be run again: what it needs is still there."""
 
     @property
     def can_run_again(self) -> bool:

@@ -92,7 +92,7 @@ class Commands(StatusChanges):
         self._require_hold("resumed")
         self._request("release", "Asked to resume.")
 
-    def resubmit(self) -> None:
+    def resubmit(self, *args: Any, **kwargs: Any) -> None:
         """Run a job that has ended again, as a new attempt with the same input; its earlier result is dropped.
 
         Raises ``TransitionNotAllowed`` while it has not ended and ``NotSupported`` when its input was not kept.
@@ -107,17 +107,18 @@ class Commands(StatusChanges):
                 submission_id=uuid4(),
                 attempts=1,
                 execute_time=timezone.now(),
-                only={"deleted_at": None},
+                only={"deleted_at": None, "submission_id__isnull": False, **self.kept_for_another_run},
             )
             JobBlob.objects.filter(job_id=self.pk).exclude(purpose=Purpose.INPUT).delete()
             enqueue("submit", self.pk, self.name)
         self._watch_commit()
 
-    def update_status(self, status: str | None = None) -> None:
+    def update_status(self, status: str | None = None, *args: Any, **kwargs: Any) -> None:
         """Without an argument: re-read what the worker wrote, and ask it for a refresh of the scheduler if that is due.
 
         With one: the app sets the status itself, by display name or code; any other text becomes a custom status.
-        Raises ``TransitionNotAllowed`` when the job has ended. Never waits for a scheduler.
+        Raises ``TransitionNotAllowed`` when the job has ended. Never waits for a scheduler. Further arguments are taken
+        for the sake of ported apps, and not used.
         """
         if not status:
             self._reread()
@@ -127,12 +128,16 @@ class Commands(StatusChanges):
             raise InvalidJob("A custom status may have at most 255 characters, and no NUL or lone surrogate.")
         if self._state.adding:
             self.save()
-        if (self._status, self.custom_status) == (to, label):
+        try:
+            self._reread_row()
+        except self.DoesNotExist:
+            raise TransitionNotAllowed(self._refusal(to, "app")) from None
+        if (self._status, self.custom_status) == (to, label) and not self.ended:
             return
         ends: dict[str, Any] = {"completion_time": timezone.now()} if label in self.TERMINAL_STATUSES else {}
         self.transition(to, by="app", custom_status=label, **ends)
 
-    def process_results(self) -> None:
+    def process_results(self, *args: Any, **kwargs: Any) -> None:
         """Have a worker fetch and process the results; once more, on the kept raw result, if processing has failed.
 
         Nothing has to call this after a normal run. Raises ``TransitionNotAllowed`` when there is nothing to process.
@@ -167,7 +172,7 @@ class Commands(StatusChanges):
     def get_logs(self) -> dict[str, str]:
         """The logs that a worker last fetched, by name, and the job's history; asks the worker for newer ones."""
         stored = JobBlob.find(self, Purpose.LOGS) if self.submission_id else None
-        if self.native_id and self.backend_class().polled:
+        if self.native_id and not self.ended and self.backend_class().polled:
             enqueue("fetch_logs", self.pk, self.name)
         history = "\n".join(f"{event}\n{event.detail}".strip() for event in JobEvent.objects.filter(job_id=self.pk))
         return {"history": history, **(json.loads(stored) if stored else {})}
@@ -228,12 +233,15 @@ class Commands(StatusChanges):
             if strict:
                 raise JobsApiError(f"{sentence} Wait outside of it.")
             warnings.warn(sentence, RuntimeWarning, stacklevel=4)
+        self._reread_row()
+        if self.scheduler and self.native_id and self._status in ACTIVE | {Status.OTHER} and self.is_time_to_update():
+            self.scheduler.request_refresh(self.update_status_interval)
+
+    def _reread_row(self) -> None:
         fresh = self.__class__._base_manager.select_related("scheduler").get(pk=self.pk)
         self.absorb({name: value for name, value in fresh._seen.items() if name not in self.user_columns})
         if self.scheduler_id == fresh.scheduler_id:
             self.scheduler = fresh.scheduler
-        if self.scheduler and self.native_id and self._status in ACTIVE | {Status.OTHER} and self.is_time_to_update():
-            self.scheduler.request_refresh(self.update_status_interval)
 
     def _watch_commit(self) -> None:
         self._uncommitted = True

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from jobsapi.models.job import Job
 from jobsapi.models.records import JobBlob, Purpose
@@ -23,6 +23,8 @@ class DaskJob(Job):
     why_not_again = (
         "it was made from a Future, whose graph is not stored. Create a new job, from a Delayed or a function."
     )
+
+    kept_for_another_run: ClassVar[Mapping[str, Any]] = {"blobs__purpose": Purpose.INPUT}
 
     forget = spec_property(False, doc="Keep no result.")
 

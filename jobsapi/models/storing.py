@@ -32,7 +32,7 @@ class StoredJob(JobColumns):
             raise InvalidJob("A job needs a name.")
         self._check_json("extended_properties", "extended_properties")
         self._check_json("spec", "attributes")
-        if self.workspace:
+        if self.workspace and (self._state.adding or self.workspace != self._seen.get("workspace")):
             self.workspace = str(inside_root(self.workspace))
             self._check_text("workspace")
         if self._process_results_function:

@@ -643,6 +643,19 @@ class TestResults:
         assert row(job).cached_status == "Error"
         assert "No module named 'no_such_module'" in row(job).status_message
 
+    def test_a_scheduler_that_loses_a_job_while_its_result_is_fetched_does_not_matter(self, blocking, silent, finished):
+        job = finished("mine")
+        lifecycle.refresh(job.scheduler_id)
+        blocking.blocked = "fetch_results"
+        worker = background(lifecycle.fetch_results, job.pk)
+        eventually(lambda: blocking.inside)
+
+        Job.observe_many({row(job): Observation(Status.ERROR, "Gone.", lost=True)})
+        blocking.go_on.set()
+        worker.join(20)
+
+        assert (row(job).cached_status, row(job).attempts, row(job).result) == ("Complete", 1, "mine")
+
     def test_the_result_of_an_attempt_that_is_over_is_nobodys(self, blocking, silent, finished):
         job = finished("old")
         lifecycle.refresh(job.scheduler_id)
@@ -650,6 +663,7 @@ class TestResults:
         worker = background(lifecycle.fetch_results, job.pk)
         eventually(lambda: blocking.inside)
 
+        time_passes(60)  # its lease has run out: the worker counts as dead
         Job.observe_many({row(job): Observation(Status.ERROR, "Gone.", lost=True)})
         blocking.go_on.set()
         worker.join(20)
@@ -858,11 +872,12 @@ class TestRefreshing:
 
         assert counts[0] == counts[1] <= 8
 
-    def test_a_scheduler_without_jobs_is_not_asked(self, silent, scheduler):
-        lifecycle.refresh(scheduler.pk)
+    def test_a_scheduler_without_jobs_is_not_asked(self, silent, mailbox, scheduler):
+        lifecycle.refresh_due()
         lifecycle.refresh(10**6)
 
-        assert silent.exchanges == ["open"]
+        assert mailbox.sent == []
+        assert silent.exchanges == []
 
     def test_two_refreshes_at_once_are_one_exchange(self, blocking, silent, many):
         scheduler_id = many(2)

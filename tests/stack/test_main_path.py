@@ -25,8 +25,9 @@ def job(manager, user, dask):
 
 
 def ended(job, timeout=60):
+    """The job when it has ended and nothing of it is left at its scheduler: the next test empties the database."""
     job.wait(timeout)
-    job.refresh_from_db()
+    eventually(lambda: job.refresh_from_db() or not job.cleanup_pending, timeout=30)
     return job
 
 

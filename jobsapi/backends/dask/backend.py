@@ -87,8 +87,11 @@ class DaskBackend(Backend):
         for job in jobs:
             outcome: Accepted | InvalidJob
             try:
-                outcome = known.get(job) or self._submit(job)
+                with refusing(InvalidJob, "The job cannot be handed to Dask"):
+                    outcome = known.get(job) or self._submit(job)
             except InvalidJob as refusal:
+                if not self.exchanges.connected:
+                    raise BackendUnavailable(f"The connection to the Dask scheduler broke. {refusal}") from refusal
                 outcome = refusal
             yield job, outcome
 
@@ -145,13 +148,15 @@ class DaskBackend(Backend):
 
     def logs(self, job: Job) -> dict[str, str]:
         """See ``Backend``. Of the scheduler, and of the workers that have to do with the job or else the first few."""
+        assert job.submission_id is not None
+        attempt = job.submission_id.hex
         timeout = conf.get("POLL_TIMEOUT")
-        found = {"scheduler": text(self.exchanges.scheduler_logs(LOG_LINES, timeout=timeout))}
+        found = {"scheduler": text(self.exchanges.scheduler_logs(LOG_LINES, timeout=timeout), attempt)}
         workers = self.exchanges.run(remote.workers_of, datasets_of(job), WALK_LIMIT, LOG_WORKERS, timeout=timeout)
         for address in workers:
             try:
                 lines = self.exchanges.worker_logs([address], LOG_LINES, timeout=timeout / LOG_WORKERS)
-                found[f"worker {address}"] = text(lines[address])
+                found[f"worker {address}"] = text(lines[address], attempt)
             except BackendUnavailable as error:
                 found[f"worker {address}"] = str(error)
         return found
@@ -245,13 +250,9 @@ def called(
     """What a function returns, called here, with ``client`` if it asks for one. What it raises is an ``InvalidJob``."""
     function = job.resolve_function(work) if isinstance(work, str) else work
     args, kwargs = arguments(function, args, kwargs, client)
-    try:
-        with refusing(InvalidJob, "The function raised"):
-            return function(*args, **kwargs)
-    except InvalidJob as error:
-        if client.status != "running":
-            raise BackendUnavailable(f"The connection to the Dask scheduler broke meanwhile. {error}") from error
-        raise
+    with refusing(InvalidJob, "The function raised"):
+        return function(*args, **kwargs)
+    raise AssertionError
 
 
 def without(futures: Any, failed: set[Any]) -> Any:

@@ -82,6 +82,11 @@ class Connection:
                 self._client, self._options = connected(options), options
             return self._client
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a Client, and it has not lost its scheduler."""
+        return self._client is not None and self._client.status == "running"
+
     def close(self) -> None:
         """Let go of the Client; the next call makes another."""
         with self._lock:
@@ -137,6 +142,11 @@ class Exchanges:
     def client(self) -> Any:
         """The kept, connected Client. Any, because what is used of it here is not typed."""
         return self.connection.client(self.options)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the kept Client has its scheduler."""
+        return self.connection.connected
 
     def connect(self) -> None:
         """Connect if not connected."""

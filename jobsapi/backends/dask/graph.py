@@ -112,7 +112,7 @@ def refusing(kind: type[InvalidJob], sentence: str) -> Iterator[None]:
         yield
     except BackendError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a function that parses arguments calls sys.exit
         detail = "".join(traceback.format_exception(error))
         raise kind(f"{sentence}: {type(error).__name__}: {error}", detail) from error
 

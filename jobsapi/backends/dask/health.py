@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,12 @@ def _version(answer: Mapping[str, Any], name: str) -> str:
     return str(at.get(name) or "missing")
 
 
-def text(lines: Sequence[tuple[str, str]]) -> str:
-    """Log lines as Dask gives them, newest first, as one text in the order of time."""
-    return "\n".join(line for _, line in reversed(lines))
+OF_AN_ATTEMPT = re.compile(r"@([0-9a-f]{32})\b")
+
+
+def text(lines: Sequence[tuple[str, str]], attempt: str) -> str:
+    """Log lines as Dask gives them, newest first, as one text in the order of time.
+
+    What is said of the tasks of other attempts, which may be other people's, is left out.
+    """
+    return "\n".join(line for _, line in reversed(lines) if set(OF_AN_ATTEMPT.findall(line)) <= {attempt})
