@@ -34,7 +34,7 @@ ATTEMPT_BOUND = frozenset({"scheduler", "lost", "worker"})
 
 HINTS = {
     "execute": "Only a job that is Pending can be executed; one that has ended can be run again with resubmit().",
-    "resubmit": "Only a job that has ended can be run again; stop() it first.",
+    "resubmit": "Only a job that has ended can be run again, and only while its input is kept; stop() it first.",
     "process_results": "Results are processed when the scheduler is done; again only if the function failed.",
     "stop": "It has ended already.",
     "pause": "Only a job that was executed, and that neither has ended nor is being stopped, can be paused.",

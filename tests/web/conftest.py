@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from jobsapi.compute import create_dask_scheduler
-from jobsapi.models import DaskJob, Job
+from jobsapi.models import DaskJob, Job, JobBlob, Purpose
 from jobsapi.status import TERMINAL, Status
 
 
@@ -46,6 +47,7 @@ def row(ada, cluster_row):
     def write(name="job", status=Status.RUNNING, user=ada, **columns):
         started = timezone.now() - timedelta(seconds=90)
         known = {"native_id": f"key-{next(numbers)}", "attempts": 1, "execute_time": started, "start_time": started}
+        known["submission_id"] = uuid4()
         if status == Status.PENDING:
             known = {}
         if status in TERMINAL:
@@ -53,6 +55,8 @@ def row(ada, cluster_row):
         job = DaskJob(name=name, user=user, label="tests", scheduler=cluster_row, **{**known, **columns})
         job._status = status
         job.save()
+        if status != Status.PENDING:
+            JobBlob.store(job, Purpose.INPUT, b"what execute() was given")
         return job
 
     return write
