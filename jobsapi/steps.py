@@ -24,6 +24,8 @@ from jobsapi.processing import processed, shown
 from jobsapi.reach import REACHABLE, Line
 from jobsapi.status import ACTIVE, Status
 
+SOON = timedelta(seconds=1)
+"""How often, at most, a step asks for a refresh that shall confirm it."""
 LOGS_KEPT = 5
 """Of so many jobs of a batch that have failed, the logs are fetched before what they left is removed."""
 
@@ -224,10 +226,10 @@ def cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
 
 def _asked(jobs: Iterable[Job]) -> list[Job]:
     """These wait for the scheduler to confirm what it was asked; have it refreshed soon."""
-    waiting = list(jobs)
-    for scheduler in {job.scheduler for job in waiting if job.scheduler}:
-        enqueue("refresh", scheduler.pk, scheduler.name)
-    return waiting
+    asked = list(jobs)
+    for scheduler in {job.scheduler for job in asked if job.scheduler}:
+        scheduler.request_refresh(SOON)
+    return asked
 
 
 def _end(job: Job, to: Status, message: str, detail: str = "", **changes: Any) -> bool:

@@ -143,17 +143,6 @@ class TestExamples:
 
         assert names["callback_url"] == "http://testserver/update-job-status/27/"
 
-    def test_the_examples_are_those_of_the_reference(self):
-        reference = ROOT.parent / "shared" / "reference" / "jobs_api.txt"
-        if not reference.exists():
-            pytest.skip("The reference document lies outside of this repository.")
-
-        text = reference.read_text()
-
-        managers = (IMPORT, GET_MANAGER, IMPORT_AND_GET_MANAGER)
-        for example in (*managers, AFTER_CREATION, SAVE, EXECUTE, RETRIEVE, JOBS_OF_THE_USER, CALLBACK):
-            assert example.strip() in text
-
 
 class TestImportTime:
     def test_getting_the_job_manager_touches_no_database(self, db, django_assert_num_queries):

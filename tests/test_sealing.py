@@ -149,11 +149,11 @@ def test_a_token_that_was_tampered_with_is_refused(with_keys):
 def test_a_scheduler_keeps_its_credentials_encrypted(db, with_keys):
     from jobsapi.compute import create_condor_scheduler, get_scheduler
 
-    create_condor_scheduler("pool", "host", username="ada", password="pw", private_key_pass="phrase").save()
+    create_condor_scheduler("pool", "host", username="ada", password="open sesame", private_key_pass="a phrase").save()
 
     row = get_scheduler("pool")
-    assert (row.password, row.private_key_pass) == ("pw", "phrase")
-    assert "pw" not in row._password
+    assert (row.password, row.private_key_pass) == ("open sesame", "a phrase")
+    assert "sesame" not in row._password
     assert "phrase" not in row._private_key_pass
 
 
