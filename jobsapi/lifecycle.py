@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -66,7 +67,9 @@ def remove(job_id: int) -> None:
     """Delete rows that users have deleted, once nothing of them is left at their scheduler."""
     cancel(job_id)
     cleanup(job_id)
-    Job._base_manager.filter(due("remove"), pk=job_id).delete()
+    with transaction.atomic():  # locked, so that no worker submits it meanwhile
+        for job in Job._base_manager.select_for_update().filter(due("remove"), pk=job_id):
+            Job._base_manager.filter(pk=job.pk).delete()
 
 
 def fetch_logs(job_id: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from django.db import DatabaseError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from jobsapi import conf
@@ -71,13 +72,14 @@ class StatusChanges(StoredJob):
         by: str,
         message: str = "",
         detail: str = "",
-        only: Mapping[str, Any] | None = None,
+        only: Q | None = None,
         **changes: Any,
     ) -> None:
         """Change the status, if ``by`` may change it so now: one guarded UPDATE and one JobEvent, in one transaction.
 
-        ``only`` narrows the guard with further lookups; ``changes`` are columns written along. On return this instance
-        shows what was written. Raises ``TransitionNotAllowed``, and then nothing was written.
+        ``only`` narrows the guard: with columns of the row itself and with ``Exists``, never through a join, which the
+        database would not look at again after waiting for another writer. ``changes`` are columns written along. On
+        return this instance shows what was written. Raises ``TransitionNotAllowed``, and then nothing was written.
         """
         now = timezone.now()
         written = {
@@ -92,12 +94,11 @@ class StatusChanges(StoredJob):
             "pk": self.pk,
             "_status__in": SOURCES.get((by, to), ()),
             "completion_time__isnull": by not in REVIVES,
-            **(only or {}),
         }
         if by in ATTEMPT_BOUND:
             guard["submission_id"] = self.submission_id
         with transaction.atomic():
-            if not self.__class__._base_manager.filter(**guard).update(**written):
+            if not self.__class__._base_manager.filter(only or Q(), **guard).update(**written):
                 raise TransitionNotAllowed(self._refusal(to, by))
             self.absorb(written)
             record([self.event(by, message or SENTENCES[by, to], detail, now)], [self])

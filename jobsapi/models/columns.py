@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -10,6 +10,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from jobsapi import conf, functions
@@ -189,8 +190,10 @@ class JobColumns(Vocabulary, TwoWriters, Kinded):
         """Call the processing function of the app's; what it returns becomes the result. Runs in a worker."""
         return function(self)
 
-    kept_for_another_run: ClassVar[Mapping[str, Any]] = {}
-    """Lookups that a row must match to be run again: what it needs is still there."""
+    @classmethod
+    def kept_for_another_run(cls) -> Q:
+        """What a row must be like to be run again: what it needs is still there."""
+        return Q()
 
     @property
     def can_run_again(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from jobsapi.dispatch import enqueue
@@ -77,7 +78,7 @@ class Commands(StatusChanges):
                 Status.ABORTED,
                 by="stop",
                 message="Stopped before it was submitted.",
-                only={"leased_until": None, "submit_started_at": None, "native_id": ""},
+                only=Q(leased_until=None, submit_started_at=None, native_id=""),
             )
         except TransitionNotAllowed:
             self._request("cancel", "Asked to stop.")
@@ -107,7 +108,7 @@ class Commands(StatusChanges):
                 submission_id=uuid4(),
                 attempts=1,
                 execute_time=timezone.now(),
-                only={"deleted_at": None, "submission_id__isnull": False, **self.kept_for_another_run},
+                only=Q(deleted_at=None, submission_id__isnull=False) & self.kept_for_another_run(),
             )
             JobBlob.objects.filter(job_id=self.pk).exclude(purpose=Purpose.INPUT).delete()
             enqueue("submit", self.pk, self.name)
@@ -149,7 +150,7 @@ class Commands(StatusChanges):
                     by="process_results",
                     message="Asked to process the results again.",
                     completion_time=None,
-                    only={"blobs__purpose": Purpose.RESULT},
+                    only=JobBlob.kept(Purpose.RESULT),
                 )
             enqueue("fetch_results", self.pk, self.name)
 
@@ -182,7 +183,7 @@ class Commands(StatusChanges):
 
     def _record_execution(self, packed: Packed) -> None:
         submission_id, accepted = self.submission_id, packed.accepted
-        never_executed = {} if self._state.adding else {"submission_id": None}
+        never_executed = Q() if self._state.adding else Q(submission_id=None)
         self.save()
         if packed.input is not None:
             JobBlob.store(self, Purpose.INPUT, packed.input)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Q
 
 from jobsapi.models.job import Job
 from jobsapi.models.records import JobBlob, Purpose
@@ -24,8 +26,6 @@ class DaskJob(Job):
         "it was made from a Future, whose graph is not stored. Create a new job, from a Delayed or a function."
     )
 
-    kept_for_another_run: ClassVar[Mapping[str, Any]] = {"blobs__purpose": Purpose.INPUT}
-
     forget = spec_property(False, doc="Keep no result.")
 
     class Meta:
@@ -43,6 +43,11 @@ class DaskJob(Job):
     def process(self, function: Callable[..., Any], value: Any) -> Any:
         """Call the processing function with what was computed."""
         return function(value)
+
+    @classmethod
+    def kept_for_another_run(cls) -> Q:
+        """Its input."""
+        return JobBlob.kept(Purpose.INPUT)
 
     @property
     def can_run_again(self) -> bool:

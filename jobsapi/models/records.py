@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from jobsapi import sealing
@@ -81,6 +82,11 @@ class JobBlob(models.Model):
             cls.objects.filter(job_id=job.pk, purpose=purpose, attempt=attempt).values_list("sealed", flat=True).first()
         )
         return None if sealed is None else sealing.unseal(bytes(sealed), str(job.uid), str(attempt), purpose)
+
+    @classmethod
+    def kept(cls, purpose: Purpose) -> Q:
+        """Jobs for which something of this purpose is kept."""
+        return Q(Exists(cls.objects.filter(job=OuterRef("pk"), purpose=purpose)))
 
     @classmethod
     def fresh(cls, job: JobColumns, purpose: Purpose, seconds: float) -> bool:

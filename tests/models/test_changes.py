@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -120,8 +120,8 @@ class TestTransition:
         job = at(Status.SUBMITTED)
 
         with pytest.raises(TransitionNotAllowed):
-            job.transition(Status.RUNNING, by="scheduler", only={"native_id": ""})
-        job.transition(Status.RUNNING, by="scheduler", only={"native_id": job.native_id})
+            job.transition(Status.RUNNING, by="scheduler", only=Q(native_id=""))
+        job.transition(Status.RUNNING, by="scheduler", only=Q(native_id=job.native_id))
 
     def test_text_that_databases_refuse_is_mended(self, at):
         job = at(Status.SUBMITTED)
