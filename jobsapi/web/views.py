@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -124,7 +125,8 @@ def update_job_status(request: HttpRequest, job_id: int) -> JsonResponse:
     """
     job = Job.objects.select_related("scheduler").filter(pk=job_id).first()
     if job is not None:
-        job.update_status()
+        with suppress(Job.DoesNotExist):  # deleted this very moment
+            job.update_status()
     return JsonResponse({"success": True})
 
 

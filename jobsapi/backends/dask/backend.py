@@ -252,7 +252,6 @@ def called(
     args, kwargs = arguments(function, args, kwargs, client)
     with refusing(InvalidJob, "The function raised"):
         return function(*args, **kwargs)
-    raise AssertionError
 
 
 def without(futures: Any, failed: set[Any]) -> Any:
