@@ -62,12 +62,12 @@ class Line:
         """Verbs to send for these rows, where due, when the line is hung up and the leases are given back."""
         self.inside = True
         """Whether the scheduler may be called: until the line is hung up."""
-        self._scheduler = scheduler
+        self.scheduler = scheduler
 
     def hang_up(self) -> None:
         """Leave the scheduler to others before the block ends: the rest of the work does not need it."""
-        if self.inside and self._scheduler is not None:
-            BULKHEAD.leave(self._scheduler.pk)
+        if self.inside and self.scheduler is not None:
+            BULKHEAD.leave(self.scheduler.pk)
         self.inside = False
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import close_old_connections, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from jobsapi import conf
@@ -34,7 +34,7 @@ def submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
     """Hand jobs over; what an earlier try left at the scheduler is adopted."""
     for job in jobs:
         if job.submit_started_at and (found := line.backend.find([job])):
-            _accept(job, found[job], "An earlier try had arrived")
+            _accept(line, job, found[job], "An earlier try had arrived")
         elif job.requested == "cancel":
             _end(job, Status.ABORTED, "Stopped before it was submitted.")
         else:
@@ -43,15 +43,15 @@ def submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
                 if isinstance(outcome, InvalidJob):
                     _end(job, Status.ERROR, str(outcome), outcome.detail)
                 else:
-                    _accept(job, outcome, "Accepted")
+                    _accept(line, job, outcome, "Accepted")
     line.next_steps.append(("cancel", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))
-    _asked(jobs[:1])
+    _asked(line, jobs)
     return []
 
 
-def _accept(job: Job, accepted: Accepted, how: str) -> None:
+def _accept(line: Line, job: Job, accepted: Accepted, how: str) -> None:
     """Record that the scheduler has the job. An attempt that is over, or a job that has ended, is left as it is."""
-    message = f"{how} by {job.scheduler or 'its backend'} as {accepted.native_id}."
+    message = f"{how} by {line.scheduler or 'its backend'} as {accepted.native_id}."
     written: dict[str, Any] = {
         "native_id": accepted.native_id,
         "backend_state": dict(accepted.state),
@@ -117,8 +117,7 @@ def _next_steps(changed: list[Job]) -> list[tuple[str, Job]]:
 
 def _in_our_hands(now: datetime) -> Q:
     """A worker is fetching their results, or has them: what the scheduler still knows of them does not matter."""
-    kept = JobBlob.objects.filter(job=OuterRef("pk"), purpose=Purpose.RESULT, attempt=OuterRef("submission_id"))
-    return Q(_status=Status.RESULTS_READY) & (~unleased(now) | Q(Exists(kept)))
+    return Q(_status=Status.RESULTS_READY) & (~unleased(now) | JobBlob.kept(Purpose.RESULT))
 
 
 def fetch_results(line: Line, jobs: list[Job]) -> Iterable[Job]:
@@ -169,16 +168,16 @@ def _finish(job: Job, result: Result, backend: Backend) -> None:
         value, failure = result.value, error
     close_old_connections()  # processing may have taken hours
     packed = backend.pack_result(value) if failure or not job.keeps_no_result else None
-    state = {**job.backend_state, "outcome": result.status, "preview": shown(value)}
+    state = {**job.backend_state, "outcome": result.status}
     with transaction.atomic():
         if packed is not None:
             JobBlob.store(job, Purpose.RESULT, packed)
         else:
             JobBlob.objects.filter(job_id=job.pk, purpose=Purpose.RESULT).delete()
         if failure is not None:
-            raw = {**job.backend_state, "outcome": result.status}
-            ended = _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=raw)
+            ended = _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=state)
         else:
+            state["preview"] = shown(value)
             ended = _end(job, result.status, result.message, backend_state=state, progress_done=job.progress_total)
         if not ended:
             transaction.set_rollback(True)  # the attempt is over: its result is nobody's
@@ -188,7 +187,7 @@ def cancel(line: Line, jobs: list[Job]) -> Iterable[Job]:
     """Stop jobs; those that the scheduler does not confirm at once are confirmed by a refresh."""
     tried = [job for job in jobs if job.submit_started_at and not job.native_id]
     for job, accepted in (line.backend.find(tried) if tried else {}).items():
-        _accept(job, accepted, "Accepted before it was to be stopped")
+        _accept(line, job, accepted, "Accepted before it was to be stopped")
     there = [job for job in jobs if job.native_id]
     for job in jobs:
         if not job.native_id:
@@ -197,19 +196,19 @@ def cancel(line: Line, jobs: list[Job]) -> Iterable[Job]:
     for job in gone:
         _end(job, Status.ABORTED, "Stopped.")
     line.next_steps.append(("cleanup", Job._base_manager.filter(pk__in=[job.pk for job in gone])))
-    return _asked(job for job in there if job not in gone)
+    return _asked(line, [job for job in there if job not in gone])
 
 
 def hold(line: Line, jobs: list[Job]) -> Iterable[Job]:
     """Hold jobs; a refresh confirms it."""
     line.backend.hold(jobs)
-    return _asked(jobs)
+    return _asked(line, jobs)
 
 
 def release(line: Line, jobs: list[Job]) -> Iterable[Job]:
     """Release jobs; a refresh confirms it."""
     line.backend.release(jobs)
-    return _asked(jobs)
+    return _asked(line, jobs)
 
 
 def cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
@@ -224,12 +223,11 @@ def cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
     return []
 
 
-def _asked(jobs: Iterable[Job]) -> list[Job]:
+def _asked(line: Line, jobs: list[Job]) -> list[Job]:
     """These wait for the scheduler to confirm what it was asked; have it refreshed soon."""
-    asked = list(jobs)
-    for scheduler in {job.scheduler for job in asked if job.scheduler}:
-        scheduler.request_refresh(SOON)
-    return asked
+    if jobs and line.scheduler is not None:
+        line.scheduler.request_refresh(SOON)
+    return jobs
 
 
 def _end(job: Job, to: Status, message: str, detail: str = "", **changes: Any) -> bool:

@@ -2,8 +2,10 @@
 
 In the settings of a test::
 
-    JOBSAPI = {"BACKENDS": {"dask": "jobsapi.testing.FakeBackend"}, "DISPATCHER":
-    "jobsapi.dispatch.ImmediateDispatcher"}
+    JOBSAPI = {
+        "BACKENDS": {"dask": "jobsapi.testing.FakeBackend"},
+        "DISPATCHER": "jobsapi.dispatch.ImmediateDispatcher",
+    }
 
 Then ``job.execute(...)`` hands the job to the fake before it returns, ``FakeBackend.finish(job, value)`` ends its work,
 and ``lifecycle.refresh(job.scheduler_id)`` has the worker notice.

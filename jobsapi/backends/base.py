@@ -29,9 +29,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """What ``execute()`` was given, ready to be stored:
+    """What ``execute()`` was given, ready to be stored.
 
-    bytes for the worker, or work that the scheduler has already.
+    Bytes for the worker, or work that the scheduler has already.
     """
 
     input: bytes | None = None
@@ -120,9 +120,9 @@ class Backend(ABC):
 
     @abstractmethod
     def poll(self, jobs: Sequence[Job]) -> dict[Job, Observation]:
-        """The state of all jobs, in one exchange however many there are;
+        """The state of all jobs, in one exchange however many there are.
 
-        jobs that the scheduler does not know are left out.
+        Jobs that the scheduler does not know are left out.
         """
 
     @abstractmethod

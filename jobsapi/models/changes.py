@@ -204,10 +204,7 @@ def outcome(job: JobColumns, to: Status, now: datetime) -> dict[str, Any]:
 
 
 def cause(job: JobColumns, seen: Observation) -> str:
-    """Whose edge an observation takes:
-
-    a lost job that can run again is another attempt, all else is the scheduler's word.
-    """
+    """Whose edge an observation takes: a lost job that can run again is another attempt, all else the scheduler's."""
     again = seen.lost and job.can_run_again and job.requested != "cancel" and job.attempts < conf.get("MAX_ATTEMPTS")
     return "lost" if again else "scheduler"
 

@@ -85,8 +85,9 @@ class JobBlob(models.Model):
 
     @classmethod
     def kept(cls, purpose: Purpose) -> Q:
-        """Jobs for which something of this purpose is kept."""
-        return Q(Exists(cls.objects.filter(job=OuterRef("pk"), purpose=purpose)))
+        """Jobs for which ``find`` would find something of this purpose."""
+        attempt = OuterRef("uid" if purpose is Purpose.INPUT else "submission_id")
+        return Q(Exists(cls.objects.filter(job=OuterRef("pk"), purpose=purpose, attempt=attempt)))
 
     @classmethod
     def fresh(cls, job: JobColumns, purpose: Purpose, seconds: float) -> bool:

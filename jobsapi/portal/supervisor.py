@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -265,7 +265,7 @@ class Supervisor:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=partial(_die_with_parent, os.getpid(), mask),
+                    preexec_fn=partial(die_with_parent, os.getpid(), mask),
                 )
             process._started = time.monotonic()
             process._due = None
@@ -331,8 +331,8 @@ def _start_guardian() -> subprocess.Popen[bytes]:
     )
 
 
-def _die_with_parent(parent: int, mask: set[int | signal.Signals]) -> None:
-    """In the child, before its program starts."""
+def die_with_parent(parent: int, mask: Iterable[int | signal.Signals] = ()) -> None:
+    """Have the kernel kill this process with ``parent``. Called in the child, before its program starts."""
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

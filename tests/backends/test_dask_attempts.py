@@ -12,10 +12,11 @@ from distributed import Client
 
 from jobsapi.backends.dask import DaskBackend
 from jobsapi.exceptions import BackendUnavailable, InvalidJob
+from jobsapi.portal.supervisor import free_ports
 from jobsapi.status import Status
 from tests.backends.conftest import Desk
 from tests.rig import dask_tasks as tasks
-from tests.rig.dask import DaskCluster, free_port, silent_listener
+from tests.rig.dask import DaskCluster, silent_listener
 from tests.rig.eventually import eventually
 
 pytestmark = pytest.mark.services
@@ -203,7 +204,7 @@ def test_a_scheduler_that_stays_silent_is_unavailable(settings: Any) -> None:
 
 
 def test_a_scheduler_that_refuses_is_unavailable_after_its_own_timeout() -> None:
-    desk = Desk(f"tcp://127.0.0.1:{free_port()}", timeout="300ms")
+    desk = Desk(f"tcp://127.0.0.1:{free_ports(0)[0]}", timeout="300ms")
     with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1.*0\.3 s"):
         desk.backend.open()
 

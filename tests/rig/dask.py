@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -11,16 +10,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from distributed import Client
 
+from jobsapi.portal.supervisor import die_with_parent, free_ports
 from tests.rig.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-PR_SET_PDEATHSIG = 1
 
 
 class DaskCluster:
@@ -29,7 +29,7 @@ class DaskCluster:
     def __init__(self, workers: int = 1, threads: int = 1) -> None:
         self.size = workers
         self.threads = threads
-        self.port = free_port()
+        (self.port,) = free_ports(0)
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="jobsapi-dask-", ignore_cleanup_errors=True)
@@ -115,7 +115,7 @@ class DaskCluster:
                 env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
 
     def __enter__(self) -> DaskCluster:
@@ -148,18 +148,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """End one process of ours, frozen or not, and wait for it."""
     process.kill()
     process.wait(10)
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it is gone."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def accepts(port: int) -> bool:
