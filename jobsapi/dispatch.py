@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from django.db import transaction
@@ -13,7 +14,11 @@ from jobsapi import conf
 
 
 class Dispatcher(Protocol):
-    """Publishes a verb of ``jobsapi.lifecycle``. Returns within a second, raises nothing for a broker that is down."""
+    """Publishes a verb of ``jobsapi.lifecycle``. Returns within a second, raises nothing for a broker that is down.
+
+    It may have ``queues``, the names of those that workers have to take messages from, and a class method ``check``
+    that returns what a system check has to say of its settings.
+    """
 
     def send(self, verb: str, pk: int, label: str) -> None:
         """Have ``lifecycle.<verb>(pk)`` called soon, by somebody. ``label`` is for people who watch the queue."""
@@ -27,6 +32,12 @@ def enqueue(verb: str, pk: int, label: str = "") -> None:
         dispatcher.send(verb, pk, label)
 
     transaction.on_commit(send, robust=True)
+
+
+def queues() -> Sequence[str]:
+    """The queues that workers have to take messages from for every verb to be done; none if no worker is needed."""
+    found: Sequence[str] = getattr(import_string(conf.get("DISPATCHER")), "queues", ())
+    return found
 
 
 class ImmediateDispatcher:

@@ -68,6 +68,10 @@ class WorkspaceNotAllowed(InvalidJob):
     """Raised when a workspace lies outside the configured root."""
 
 
+class OutputNotAllowed(InvalidJob):
+    """Raised when the file of a named output is reached by a link, or is no plain file."""
+
+
 class SealBroken(InvalidJob):
     """Raised when stored bytes are not what this portal sealed for this job, attempt and purpose."""
 

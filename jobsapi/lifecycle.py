@@ -10,20 +10,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
-from jobsapi import conf, steps
+from jobsapi import conf, steps, storage
 from jobsapi.dispatch import enqueue
 from jobsapi.due import VERBS, due, kinds_of, unleased
-from jobsapi.exceptions import BackendUnavailable
+from jobsapi.exceptions import BackendUnavailable, TransitionNotAllowed
 from jobsapi.lease import lease
-from jobsapi.models import Job, JobBlob, Purpose, Scheduler
+from jobsapi.models import Heartbeat, Job, JobBlob, Purpose, Scheduler
+from jobsapi.models.blobs import INSIDE
+from jobsapi.models.deletion import left_behind, under_way
 from jobsapi.models.text import clean
 from jobsapi.reach import Line, NotNow, reach
+from jobsapi.status import Status
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +68,40 @@ def cleanup(job_id: int) -> None:
 
 
 def remove(job_id: int) -> None:
-    """Delete rows that users have deleted, once nothing of them is left at their scheduler."""
-    cancel(job_id)
-    cleanup(job_id)
-    with transaction.atomic():  # locked, so that no worker submits it meanwhile
-        for job in Job._base_manager.select_for_update().filter(due("remove"), pk=job_id):
-            Job._base_manager.filter(pk=job.pk).delete()
+    """Delete jobs that users have deleted, once nothing of them is left at their scheduler: files first, then rows."""
+    job = _find(job_id)
+    if job is None:
+        return
+    try:
+        cancel(job_id)
+        cleanup(job_id)
+    finally:
+        _remove(job.scheduler_id)
+
+
+def give_up(scheduler_id: int) -> None:
+    """End the jobs of a scheduler that an administrator has given up, and forget what they left. It is sent nothing.
+
+    What a worker has in its hands is left to it; ``rescue`` comes back for the rest.
+    """
+    scheduler = Scheduler.objects.filter(pk=scheduler_id, given_up_at__isnull=False).first()
+    if scheduler is None:
+        return
+    message = (
+        f"An administrator gave the scheduler “{scheduler}” up: it is gone for good. What became of this job, and "
+        "whether it has left anything, cannot be known any more."
+    )
+    last = 0
+    while jobs := list(_in_nobodys_hands(scheduler).filter(under_way(), pk__gt=last).order_by("pk")[:BATCH]):
+        last = jobs[-1].pk
+        with transaction.atomic():
+            for job in jobs:
+                with suppress(TransitionNotAllowed):  # a worker has it now
+                    free = unleased(timezone.now())
+                    job.transition(Status.ERROR, by="admin", message=message, only=free, cleanup_pending=False)
+    while left := list(_in_nobodys_hands(scheduler).filter(left_behind()).values_list("pk", flat=True)[:BATCH]):
+        _in_nobodys_hands(scheduler).filter(left_behind(), pk__in=left).update(cleanup_pending=False)
+    _remove(scheduler.pk)
 
 
 def fetch_logs(job_id: int) -> None:
@@ -100,22 +132,28 @@ def refresh_due() -> None:
     now = timezone.now()
     stale = Q(polled_at=None) | Q(polled_at__lte=now - timedelta(seconds=conf.get("REFRESH_INTERVAL")))
     polled = [kind for kind, cls in Job.registry.items() if cls.scheduler_type is not None]
-    under_way = Job._base_manager.filter(scheduler=OuterRef("pk"), completion_time=None, kind__in=polled)
-    under_way = under_way.filter(submission_id__isnull=False)
-    for scheduler in Scheduler.objects.filter(stale, _awake(now), Exists(under_way)):
+    waiting = Job._base_manager.filter(under_way(), scheduler=OuterRef("pk"), kind__in=polled)
+    for scheduler in Scheduler.objects.filter(stale, _awake(now), Exists(waiting), given_up_at=None):
         enqueue("refresh", scheduler.pk, scheduler.name)
 
 
 def rescue() -> None:
-    """Send a message for whatever is due, whoever has lost the first one: one per scheduler, job type and step."""
+    """Send a message for whatever is due, whoever has lost the first one: one per scheduler, job type and step.
+
+    Beat has this called; so this is also where it shows that it lives.
+    """
     now = timezone.now()
-    resting = Scheduler.objects.filter(retry_at__gt=now).values("pk")
+    Heartbeat.record(Heartbeat.BEAT)
+    not_called = Scheduler.objects.filter(Q(retry_at__gt=now) | Q(given_up_at__isnull=False)).values("pk")
     for verb in VERBS:
         found = Job._base_manager.filter(due(verb, now), unleased(now), kind__in=[*Job.registry])
-        found = found.exclude(scheduler__in=resting)
-        group = ("pk", "name") if verb == "remove" else ("scheduler", "kind")
-        for row in found.order_by().values(*group).annotate(first=Min("pk")):
-            enqueue(verb, row["first"], row.get("name", "rescued"))
+        if verb != "remove":  # no scheduler has anything of these
+            found = found.exclude(scheduler__in=not_called)
+        for row in found.order_by().values("scheduler", "kind").annotate(first=Min("pk")):
+            enqueue(verb, row["first"], "rescued")
+    unsettled = Job._base_manager.filter(under_way() | left_behind(), scheduler=OuterRef("pk"))
+    for scheduler in Scheduler.objects.filter(Exists(unsettled), given_up_at__isnull=False):
+        enqueue("give_up", scheduler.pk, scheduler.name)
 
 
 def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:
@@ -164,6 +202,39 @@ def _tried(line: Line, verb: str, step: Step, jobs: list[Job]) -> set[int]:
             return {key for job in jobs for key in _tried(line, verb, step, [job])}
         steps.mark(jobs, status_message=clean(f"{verb} failed: {type(error).__name__}: {error}"))
         return {job.pk for job in jobs}
+
+
+def _remove(scheduler_id: int | None) -> None:
+    """Delete jobs of this scheduler that are due for it, under a lease, so that no worker submits one meanwhile."""
+    last, files = 0, JobBlob.objects.filter(in_storage=True).defer("sealed")
+    while True:
+        rows = Job._base_manager.filter(due("remove"), scheduler=scheduler_id, pk__gt=last).order_by("pk")
+        with lease(rows, "leased_until", BATCH) as held:
+            if not held.rows:
+                return
+            last = held.rows[-1].pk
+            prefetch_related_objects(held.rows, Prefetch("blobs", files))
+            gone = [job.pk for job in held.rows if _deleted_files(job)]
+            heavy = JobBlob.objects.filter(job__in=gone, size__gt=INSIDE).values_list("pk", flat=True)
+            for pk in list(heavy):  # one by one: SQLite takes 5 ms for a MiB, and all other writers wait
+                JobBlob.objects.filter(pk=pk).delete()
+            Job._base_manager.filter(pk__in=gone).delete()
+
+
+def _deleted_files(job: Job) -> bool:
+    """Whether the storage has nothing of the job any more. If not now, then later: the row stays as long."""
+    try:
+        for blob in job.blobs.all():
+            blob.delete_file()
+        storage.delete_folder(str(job.uid))
+    except Exception:
+        logger.exception("The files of job %s cannot be deleted now", job.pk)
+        return False
+    return True
+
+
+def _in_nobodys_hands(scheduler: Scheduler) -> QuerySet[Job]:
+    return Job._base_manager.filter(unleased(timezone.now()), scheduler=scheduler.pk)
 
 
 def _find(job_id: int) -> Job | None:

@@ -22,7 +22,7 @@ from jobsapi.models.text import clean
 
 
 class NotNow(Exception):
-    """Raised when a scheduler has its share of threads already, or rests after a failure.
+    """Raised when a scheduler has its share of threads already, rests after a failure, or was given up.
 
     Nothing is wrong; somebody comes back.
     """
@@ -83,6 +83,8 @@ def reach(scheduler: Scheduler | None, backend: type[Backend]) -> Iterator[Line]
         line.backend = backend(None)
         yield line
         return
+    if scheduler.given_up_at is not None:
+        raise NotNow(f"{scheduler} was given up.")
     now = timezone.now()
     if scheduler.retry_at is not None and scheduler.retry_at > now:
         tell_waiting(scheduler)

@@ -126,6 +126,12 @@ EDGES = (
         Status.ABORTED,
         "It was stopped before the scheduler had it, or as the scheduler confirmed at once.",
     ),
+    Edge(
+        "admin",
+        _UNENDED,
+        Status.ERROR,
+        "An administrator gave its scheduler up, as gone for good: nobody can tell any more what became of it.",
+    ),
     *(
         Edge("app", _UNENDED | {Status.PENDING}, to, "The app itself says so, with update_status(...).")
         for to in Status

@@ -13,14 +13,15 @@ from django.db import close_old_connections, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from jobsapi import conf
+from jobsapi import conf, previews, results
 from jobsapi.backends.base import Accepted, Backend, Observation, Result
 from jobsapi.dispatch import enqueue
 from jobsapi.due import due, kinds_of, unleased, waiting
-from jobsapi.exceptions import InvalidJob, NotReady, ProcessingFailed, TransitionNotAllowed
+from jobsapi.exceptions import InvalidJob, NotReady, ProcessingFailed, SealBroken, TransitionNotAllowed
 from jobsapi.models import Job, JobBlob, Purpose, Scheduler
+from jobsapi.models.blobs import OF_RESULT
 from jobsapi.models.text import DETAIL_LIMIT, clean
-from jobsapi.processing import processed, shown
+from jobsapi.processing import processed
 from jobsapi.reach import REACHABLE, Line
 from jobsapi.status import ACTIVE, Status
 
@@ -150,11 +151,14 @@ def _tries_left(job: Job, message: str) -> bool:
 
 def _kept(job: Job) -> Result | None:
     """The raw result of an attempt whose processing has failed: it is processed again without the scheduler."""
-    packed = JobBlob.find(job, Purpose.RESULT)
-    if packed is None:
+    kept = JobBlob.of(job, Purpose.RESULT)
+    if kept is None:
         return None
     try:
-        value = pickle.loads(packed)  # noqa: S301  (find() has verified the seal)
+        with kept.open() as file:
+            value = pickle.load(file)  # noqa: S301  (every byte is verified before it gets here)
+    except SealBroken:
+        raise
     except Exception as error:
         raise InvalidJob(f"The kept raw result cannot be opened: {type(error).__name__}: {error}") from error
     return Result(value, Status(job.backend_state["outcome"]))
@@ -167,17 +171,20 @@ def _finish(job: Job, result: Result, backend: Backend) -> None:
     except ProcessingFailed as error:
         value, failure = result.value, error
     close_old_connections()  # processing may have taken hours
-    packed = backend.pack_result(value) if failure or not job.keeps_no_result else None
+    if failure is not None:
+        written = results.raw(job, backend, value)
+    else:
+        written = [] if job.keeps_no_result else results.whole(job, backend, value)
+    close_old_connections()  # and so may writing
     state = {**job.backend_state, "outcome": result.status}
     with transaction.atomic():
-        if packed is not None:
-            JobBlob.store(job, Purpose.RESULT, packed)
-        else:
-            JobBlob.objects.filter(job_id=job.pk, purpose=Purpose.RESULT).delete()
+        JobBlob.discard(JobBlob.objects.filter(job_id=job.pk, purpose__in=OF_RESULT, live=True))
+        for each in written:
+            each.keep()
         if failure is not None:
             ended = _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=state)
         else:
-            state["preview"] = shown(value)
+            state["preview"] = previews.line(value)
             ended = _end(job, result.status, result.message, backend_state=state, progress_done=job.progress_total)
         if not ended:
             transaction.set_rollback(True)  # the attempt is over: its result is nobody's

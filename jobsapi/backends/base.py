@@ -141,10 +141,10 @@ class Backend(ABC):
     def fetch_results(self, job: Job) -> Result:
         """What the job has computed. Raises ``InvalidJob`` if it can never be had."""
 
-    def pack_result(self, value: Any) -> bytes:
-        """``value`` as it is sealed and kept; ``pickle.loads`` opens it. Raises ``InvalidJob`` if it cannot be kept."""
+    def write_result(self, value: Any, file: Any) -> None:
+        """Write ``value`` so that ``pickle.load`` reads it again. Raises ``InvalidJob`` if it cannot be kept."""
         try:
-            return pickle.dumps(value, protocol=5)
+            pickle.dump(value, file, protocol=5)
         except Exception as error:  # a class of the app's own may raise anything
             raise InvalidJob(f"The result cannot be stored: {error}") from error
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from jobsapi import conf
 from jobsapi.exceptions import TransitionNotAllowed
 from jobsapi.models.columns import JobColumns
-from jobsapi.models.records import JobEvent
+from jobsapi.models.events import JobEvent
 from jobsapi.models.storing import StoredJob
 from jobsapi.models.text import DETAIL_LIMIT, clean, clean_json
 from jobsapi.signals import job_status_changed

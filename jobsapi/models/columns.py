@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from jobsapi import conf, functions
 from jobsapi.exceptions import FunctionNotAllowed, InvalidJob
+from jobsapi.models.blobs import JobBlob, Purpose
+from jobsapi.models.deletion import keep_scheduler_of_jobs, keep_user_of_jobs
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
-from jobsapi.models.records import JobBlob, Purpose
 from jobsapi.models.schedulers import Scheduler
 from jobsapi.models.vocabulary import Vocabulary
 from jobsapi.status import Status
@@ -46,9 +47,9 @@ class JobColumns(Vocabulary, TwoWriters, Kinded):
     name = models.CharField(max_length=1024)
     """``{id}`` in it becomes the job's number at the first save."""
     description = models.CharField(max_length=2048, blank=True, default="")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="jobs")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, keep_user_of_jobs, related_name="jobs")
     groups = models.ManyToManyField(Group, related_name="jobs", blank=True)
-    scheduler = models.ForeignKey(Scheduler, models.PROTECT, null=True, blank=True, related_name="jobs")
+    scheduler = models.ForeignKey(Scheduler, keep_scheduler_of_jobs, null=True, blank=True, related_name="jobs")
     workspace = models.CharField(max_length=1024, blank=True, default="")
     extended_properties = PropertiesField(default=dict, blank=True)
     _process_results_function = models.CharField(max_length=1024, blank=True, default="")

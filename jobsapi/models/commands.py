@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import InvalidJob, JobsApiError, NotSupported, TransitionNotAllowed, WaitTimeout
+from jobsapi.models.blobs import JobBlob, Purpose
 from jobsapi.models.changes import StatusChanges
-from jobsapi.models.records import JobBlob, JobEvent, Purpose
+from jobsapi.models.events import JobEvent
 from jobsapi.models.text import storable
 from jobsapi.status import ACTIVE, Status, parse
 
@@ -56,7 +57,7 @@ class Commands(StatusChanges):
         job that is not Pending, and a subclass of ``InvalidJob`` for what cannot be run; then nothing is written.
         """
         self.validate()
-        self.check_scheduler()
+        self.require_scheduler()
         if self._status not in (Status.PENDING, Status.OTHER) or self.submission_id is not None:
             raise TransitionNotAllowed(
                 self._refusal(Status.SUBMITTED, "execute") if self.pk else "This job is not Pending."
@@ -96,10 +97,12 @@ class Commands(StatusChanges):
     def resubmit(self, *args: Any, **kwargs: Any) -> None:
         """Run a job that has ended again, as a new attempt with the same input; its earlier result is dropped.
 
-        Raises ``TransitionNotAllowed`` while it has not ended and ``NotSupported`` when its input was not kept.
+        Raises ``TransitionNotAllowed`` while it has not ended, ``NotSupported`` when its input was not kept, and
+        ``SchedulerMissing`` when its scheduler was given up.
         """
         if not self.can_run_again:
             raise NotSupported(f"Job {self.pk} cannot be run again: {self.why_not_again}")
+        self.require_scheduler()
         with transaction.atomic():
             self.transition(
                 Status.SUBMITTED,
@@ -110,7 +113,7 @@ class Commands(StatusChanges):
                 execute_time=timezone.now(),
                 only=Q(deleted_at=None, submission_id__isnull=False) & self.kept_for_another_run(),
             )
-            JobBlob.objects.filter(job_id=self.pk).exclude(purpose=Purpose.INPUT).delete()
+            JobBlob.discard(JobBlob.objects.filter(job_id=self.pk, live=True).exclude(purpose=Purpose.INPUT))
             enqueue("submit", self.pk, self.name)
         self._watch_commit()
 
@@ -141,8 +144,10 @@ class Commands(StatusChanges):
     def process_results(self, *args: Any, **kwargs: Any) -> None:
         """Have a worker fetch and process the results; once more, on the kept raw result, if processing has failed.
 
-        Nothing has to call this after a normal run. Raises ``TransitionNotAllowed`` when there is nothing to process.
+        Nothing has to call this after a normal run. Raises ``TransitionNotAllowed`` when there is nothing to process,
+        and ``SchedulerMissing`` when its scheduler was given up.
         """
+        self.require_scheduler()
         with transaction.atomic():
             if self._status != Status.RESULTS_READY:
                 self.transition(

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import Q
 
+from jobsapi.models.blobs import JobBlob, Purpose
 from jobsapi.models.job import Job
-from jobsapi.models.records import JobBlob, Purpose
 from jobsapi.models.schedulers import DaskScheduler
 from jobsapi.models.spec import spec_property
 
@@ -61,8 +61,11 @@ class DaskJob(Job):
         """
         if self.pk is None or self.submission_id is None:
             return None
-        kept = JobBlob.find(self, Purpose.RESULT)
-        return None if kept is None else pickle.loads(kept)  # noqa: S301  (find() has verified the seal)
+        kept = JobBlob.of(self, Purpose.RESULT)
+        if kept is None:
+            return None
+        with kept.open() as file:
+            return pickle.load(file)  # noqa: S301  (every byte is verified before it gets here)
 
     @property
     def client(self) -> Any:

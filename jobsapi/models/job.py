@@ -7,12 +7,12 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from jobsapi.models.commands import Commands
+from jobsapi.models.outcome import Outcome
 from jobsapi.models.rows import JobRows
 from jobsapi.status import TERMINAL, Status
 
 
-class Job(Commands):
+class Job(Outcome):
     """Work that is run by a scheduler, or by the app itself.
 
     The row is the truth: an instance shows what it was when it was read. ``save()`` writes what the app owns (name,

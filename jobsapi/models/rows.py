@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
-from django.db.models import Case, Value, When
+from django.db.models import Case, Min, Value, When
 from django.utils import timezone
 
 from jobsapi.dispatch import enqueue
@@ -19,16 +19,19 @@ class JobQuerySet(models.QuerySet[Any]):
     """Jobs, each an instance of its own class."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Hide the jobs at once. A worker stops each at its scheduler, removes what lies there, then the row."""
+        """Hide the jobs at once. A worker stops each at its scheduler, removes what lies there, then the row.
+
+        One message for each scheduler and type of job: the worker that gets it goes on until none is left.
+        """
         if self.query.is_sliced:
             raise TypeError("Cannot use 'limit' or 'offset' with delete().")
         with transaction.atomic():
-            doomed = list(self.order_by().values_list("pk", "name"))
+            rows = self.model._base_manager.filter(pk__in=self.order_by().values("pk"), deleted_at=None)
+            firsts = list(rows.order_by().values_list("scheduler", "kind").annotate(Min("pk")))
             wish = Case(When(completion_time=None, then=Value("cancel")), default=Value(""))
-            rows = self.model._base_manager.filter(pk__in=[pk for pk, _ in doomed], deleted_at=None)
             count = rows.update(deleted_at=timezone.now(), requested=wish)
-            for pk, name in doomed:
-                enqueue("remove", pk, name)
+            for *_, pk in firsts:
+                enqueue("remove", pk, "deleted")
         return count, {self.model._meta.label: count}
 
     delete.alters_data = True  # type: ignore[attr-defined]

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from jobsapi import conf, sealing
 from jobsapi.dispatch import enqueue
+from jobsapi.models.deletion import Standing, keep_assigned_scheduler
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
 
@@ -47,6 +48,8 @@ class Scheduler(TwoWriters, Kinded):
     retry_at = models.DateTimeField(null=True, editable=False)
     """While this lies ahead nobody calls the scheduler: the breaker is open."""
     last_error = models.TextField(blank=True, default="", editable=False)
+    given_up_at = models.DateTimeField(null=True, editable=False)
+    """An administrator has said that it is gone for good. Nobody calls it any more."""
 
     registry: ClassVar[dict[str, type[Scheduler]]] = {}
     user_columns = frozenset(
@@ -63,7 +66,7 @@ class Scheduler(TwoWriters, Kinded):
             "dashboard",
         }
     )
-    worker_hint = "It says how the scheduler fares; there is nothing to call."
+    worker_hint = "It says how the scheduler fares. One that is gone for good is given up with give_up()."
     backend: ClassVar[str] = ""
 
     class Meta:
@@ -96,6 +99,20 @@ class Scheduler(TwoWriters, Kinded):
         due = Q(refresh_requested_at=None) | Q(refresh_requested_at__lte=now - interval)
         if Scheduler.objects.filter(due, pk=self.pk).update(refresh_requested_at=now):
             enqueue("refresh", self.pk, self.name)
+
+    def give_up(self) -> None:
+        """Record that the scheduler is gone for good. A worker ends its jobs and forgets what lies there.
+
+        Then its row can be deleted: its jobs stay, and lose it. It cannot be taken back; nothing is sent to it.
+        """
+        with transaction.atomic():
+            Scheduler.objects.filter(pk=self.pk, given_up_at=None).update(given_up_at=timezone.now())
+            enqueue("give_up", self.pk, self.name)
+        self.refresh_from_db(fields=["given_up_at"])
+
+    def standing(self) -> Standing:
+        """How its jobs stand, deleted ones included. One query."""
+        return Standing.of(self.jobs.model._base_manager.filter(scheduler=self.pk))
 
     @property
     def outage(self) -> str:
@@ -143,7 +160,7 @@ class SchedulerAssignment(models.Model):
 
     package = models.CharField(max_length=255)
     setting = models.CharField(max_length=255)
-    scheduler = models.ForeignKey(Scheduler, models.PROTECT, related_name="assignments")
+    scheduler = models.ForeignKey(Scheduler, keep_assigned_scheduler, related_name="assignments")
 
     class Meta:
         constraints: ClassVar = [

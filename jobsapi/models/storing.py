@@ -56,6 +56,14 @@ class StoredJob(JobColumns):
                 f"A {self.type} needs a {wanted.__name__}; “{given.name}” is a {given.__class__.__name__}."
             )
 
+    def require_scheduler(self) -> None:
+        """Raises ``SchedulerMissing`` unless the job has what ``check_scheduler`` wants, and it was not given up."""
+        self.check_scheduler()
+        if self.scheduler is not None and self.scheduler.given_up_at is not None:
+            raise SchedulerMissing(
+                f"The scheduler “{self.scheduler}” was given up, as gone for good. Create the job anew for another one."
+            )
+
     def ensure_workspace(self) -> Path:
         """The job's workspace as a folder, made if it is not there yet."""
         folder = inside_root(self.workspace)

@@ -58,6 +58,7 @@ class Row:
     progress_total: int
     is_running: bool
     has_failed: bool
+    has_result: bool
     created_at: datetime
     executed_at: datetime | None
     started_at: datetime | None
@@ -91,6 +92,7 @@ class Row:
             progress_total=job.progress_total,
             is_running=under_way and status in RUNNING,
             has_failed=status in (Status.ERROR, Status.VARIOUS_COMPLETE),
+            has_result=status in (Status.COMPLETE, Status.VARIOUS_COMPLETE),
             created_at=job.creation_time,
             executed_at=job.execute_time,
             started_at=job.start_time,

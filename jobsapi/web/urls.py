@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from jobsapi.web import views
+from jobsapi.web import results, views
 
 app_name = "jobsapi"
 urlpatterns = [
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/<int:job_id>/logs/", views.job_logs, name="job-logs"),
     path("jobs/<int:job_id>/traceback/", views.job_traceback, name="job-traceback"),
+    path("jobs/<int:job_id>/result/", results.job_result, name="job-result"),
+    path("jobs/<int:job_id>/result/download/", results.download_result, name="job-result-download"),
+    path("jobs/<int:job_id>/outputs/<str:name>/", results.download_output, name="job-output"),
     path("jobs/<int:job_id>/stop/", views.act, {"command": "stop"}, name="job-stop"),
     path("jobs/<int:job_id>/resubmit/", views.act, {"command": "resubmit"}, name="job-resubmit"),
     path("jobs/<int:job_id>/delete/", views.act, {"command": "delete"}, name="job-delete"),

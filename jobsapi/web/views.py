@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from jobsapi.exceptions import InvalidJob, JobsApiError
 from jobsapi.models import Job
+from jobsapi.web.access import may_act_on_all, visible_job
 from jobsapi.web.rows import Changes, Row, readable
 
 PAGE = 50
@@ -27,11 +28,6 @@ PAGE = 50
 
 EVERYBODY = "everybody"
 NO_CONTENT = 204
-
-
-def may_act_on_all(user: Any) -> bool:
-    """Whether the user sees, and acts on, the jobs of everybody."""
-    return bool(user.is_staff or user.has_perm("jobsapi.jobs_table_actions"))
 
 
 @never_cache
@@ -81,7 +77,7 @@ def _page(request: HttpRequest, everybody: bool, number: int) -> dict[str, Any]:
 @require_safe
 def job_logs(request: HttpRequest, job_id: int) -> HttpResponse:
     """A job's history and its logs, as they were last fetched; newer ones are asked for."""
-    job = _job(request, job_id)
+    job = visible_job(request.user, job_id)
     try:
         logs, problem = job.get_logs(), ""
     except InvalidJob as error:
@@ -94,7 +90,7 @@ def job_logs(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_safe
 def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
     """Why a job failed, at length. Loaded when somebody wants to read it, so that the table stays light."""
-    job = _job(request, job_id)
+    job = visible_job(request.user, job_id)
     events = job.events.filter(attempt=job.attempts).exclude(detail="")
     found = job.backend_state.get("traceback") or events.order_by("-pk").values_list("detail", flat=True).first()
     return render(request, "jobsapi/traceback.html", {"job": job, "traceback": found})
@@ -104,7 +100,7 @@ def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_POST
 def act(request: HttpRequest, job_id: int, command: str) -> HttpResponse:
     """Stop a job, run it again or delete it: ``command`` is the name of the job's own method."""
-    job = _job(request, job_id)
+    job = visible_job(request.user, job_id)
     try:
         getattr(job, command)()
     except JobsApiError as error:
@@ -128,14 +124,6 @@ def update_job_status(request: HttpRequest, job_id: int) -> JsonResponse:
         with suppress(Job.DoesNotExist):  # deleted this very moment
             job.update_status()
     return JsonResponse({"success": True})
-
-
-def _job(request: HttpRequest, job_id: int) -> Job:
-    """The job, if this user may see it; otherwise it is not there."""
-    job: Job | None = Job.objects.select_related("scheduler").filter(pk=job_id).first()
-    if job is None or (job.user_id != request.user.pk and not may_act_on_all(request.user)):
-        raise Http404("There is no such job.")
-    return job
 
 
 def _seen(items: Iterable[str]) -> dict[int, str]:

@@ -41,3 +41,10 @@ def slowly_made(folder: str, seconds: float):
 
     noted(folder, "called", seconds)
     return dask.delayed(noted)(folder, "ran")
+
+
+def numbers(size: int):
+    """An array of ``size`` bytes."""
+    import numpy
+
+    return numpy.arange(size // 8, dtype=float)

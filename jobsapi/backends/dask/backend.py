@@ -38,6 +38,8 @@ SECONDS_PER_TASK = 0.002
 """What each task of a graph adds to ``SUBMIT_TIMEOUT``: the scheduler takes half as long to take a task in."""
 WALK_LIMIT = 40_000
 """Tasks that the scheduler counts in one poll, which holds it up for up to 0.1 s. A larger graph shows no progress."""
+LARGE = 1024**2
+"""Larger results, in bytes, come straight from the workers that have them: the scheduler's memory is for graphs."""
 GONE = "The result is not at the Dask scheduler any more. The next poll tells whether the job is lost."
 LOG_LINES = 500
 LOG_WORKERS = 8
@@ -135,12 +137,12 @@ class DaskBackend(Backend):
                 f"The result is {format_bytes(size)}; at most {format_bytes(limit)} are fetched. Reduce it in the "
                 'graph, let its tasks store it, or raise JOBSAPI["RESULT_MAX_BYTES"].'
             )
-        return Result(self._gather(name, failed=set(failures)), status, message)
+        return Result(self._gather(name, failed=set(failures), direct=size > LARGE), status, message)
 
-    def pack_result(self, value: Any) -> bytes:
+    def write_result(self, value: Any, file: Any) -> None:
         """See ``Backend``. Keeps also what only cloudpickle can pack, such as a local function."""
         with refusing(InvalidJob, "The result cannot be stored"):
-            return bytes(cloudpickle.dumps(value, protocol=5))
+            cloudpickle.dump(value, file, protocol=5)
 
     def cleanup(self, jobs: Sequence[Job]) -> None:
         """See ``Backend``."""
@@ -220,12 +222,12 @@ class DaskBackend(Backend):
         cause = getattr(error, "__cause__", None) or error
         return f"{type(cause).__name__}: {cause}" if cause else "its tasks were cancelled."
 
-    def _gather(self, name: str, failed: set[Any]) -> Any:
+    def _gather(self, name: str, failed: set[Any], *, direct: bool) -> Any:
         futures = self.exchanges.dataset(name, timeout=conf.get("POLL_TIMEOUT"))
         if futures is None:
             raise NotReady(GONE)
         with refusing(InvalidJob, "The result cannot be fetched"):
-            value = self._gathered(without(futures, failed))
+            value = self._gathered(without(futures, failed), direct)
         if futures_in(value):
             raise InvalidJob(
                 "The result is a future, not a value. Let the task return the value, or give execute() a function that "
@@ -233,11 +235,11 @@ class DaskBackend(Backend):
             )
         return value
 
-    def _gathered(self, futures: Any) -> Any:
+    def _gathered(self, futures: Any, direct: bool) -> Any:
         """The values. A fetch that takes too long is this job's trouble, and no reason to leave the scheduler alone."""
         limit = conf.get("RESULT_TIMEOUT")
         try:
-            return self.exchanges.gather(futures, timeout=limit)
+            return self.exchanges.gather(futures, direct=direct, timeout=limit)
         except BackendUnavailable as error:
             if isinstance(error.__cause__, TimeoutError):
                 raise NotReady(f'The result was not fetched within {limit:g} s (JOBSAPI["RESULT_TIMEOUT"]).') from error

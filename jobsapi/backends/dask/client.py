@@ -175,10 +175,12 @@ class Exchanges:
         client = self.client
         return self._exchange(client, client._get_dataset, name, default=None, timeout=timeout)
 
-    def gather(self, futures: Any, *, timeout: float) -> Any:
-        """The values of futures, in the structure that holds them. Raises what a task raised."""
+    def gather(self, futures: Any, *, direct: bool, timeout: float) -> Any:
+        """The values of futures, in the structure that holds them; ``direct`` from the workers, as far as they can be
+        reached from here, and else through the scheduler, which then holds all of them. Raises what a task raised.
+        """
         client = self.client
-        return self._exchange(client, client._gather, futures, timeout=timeout)
+        return self._exchange(client, client._gather, futures, direct=direct, timeout=timeout)
 
     def scheduler_logs(self, lines: int, *, timeout: float) -> Sequence[tuple[str, str]]:
         """The last lines of the scheduler's log, newest first."""

@@ -1,0 +1,104 @@
+"""Files of a job's workspace that it names as its outputs. No path leaves the workspace, whatever a job does to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import IO, Any
+
+from django.utils import timezone
+
+from jobsapi.exceptions import InvalidJob, OutputNotAllowed
+from jobsapi.models.workspace import inside_root, root
+
+MOST = 100
+NAME_LENGTH, PATH_LENGTH = 100, 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A named output, and how its file is now."""
+
+    name: str
+    path: str
+    """Relative to the workspace."""
+    size: int | None = None
+    """Bytes; None when there is no such file, or one that is not served."""
+    modified: datetime | None = None
+    problem: str = ""
+    """Why it is not served."""
+
+
+def check_outputs(outputs: Any) -> None:
+    """Raises ``InvalidJob`` unless ``outputs`` is a dict of names and relative paths that stay where they start."""
+    if not isinstance(outputs, Mapping) or len(outputs) > MOST:
+        raise InvalidJob(f'outputs must be a dict of at most {MOST} names and paths: {{"report": "out/report.pdf"}}.')
+    for name, path in outputs.items():
+        if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH or "/" in name or "\\" in name:
+            raise InvalidJob(f"{name!r} is no name for an output: use at most {NAME_LENGTH} characters and no slash.")
+        if not isinstance(path, str) or not path or len(path) > PATH_LENGTH or not path.isprintable():
+            raise InvalidJob(f"The path of the output “{name}” must be text; it is {path!r:.80}.")
+        if path.startswith("/") or ".." in PurePosixPath(path).parts or not PurePosixPath(path).parts:
+            raise InvalidJob(f"The path of the output “{name}” must stay in the workspace; it is {path!r:.80}.")
+
+
+def look_for(workspace: str, outputs: Mapping[str, str]) -> list[Output]:
+    """The outputs in their order, as they are now."""
+    found = []
+    for name, path in outputs.items():
+        try:
+            with open_output(workspace, path) as file:
+                status = os.fstat(file.fileno())
+        except FileNotFoundError:
+            found.append(Output(name, path))
+        except (OSError, InvalidJob) as error:
+            found.append(Output(name, path, problem=str(error)))
+        else:
+            modified = datetime.fromtimestamp(status.st_mtime, timezone.get_current_timezone())
+            found.append(Output(name, path, status.st_size, modified))
+    return found
+
+
+def open_output(workspace: str, path: str) -> IO[bytes]:
+    """A file of a workspace, opened without following any symbolic link.
+
+    Raises ``FileNotFoundError``, and ``OutputNotAllowed`` for a link, a folder or whatever else is no plain file.
+    """
+    check_outputs({"output": path})
+    below = inside_root(workspace).relative_to(root()) / path
+    with _folder(below.parts[:-1]) as folder:
+        # Not to be held up by a named pipe that nobody writes to.
+        found = _open(below.name, os.O_RDONLY | os.O_NONBLOCK, folder, path)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OutputNotAllowed(f"{path} is no plain file, so it is not served.")
+    return os.fdopen(found, "rb")
+
+
+@contextmanager
+def _folder(parts: tuple[str, ...]) -> Iterator[int]:
+    """The folder below the root of workspaces, reached step by step, so that nobody can put a link in between."""
+    folder = os.open(root(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts:
+            inner = _open(part, os.O_RDONLY | os.O_DIRECTORY, folder, part)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _open(name: str, flags: int, folder: int, path: str) -> int:
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):  # open(2)
+            raise OutputNotAllowed(f"{path} is a symbolic link or no plain file, so it is not served.") from error
+        raise

@@ -1,0 +1,85 @@
+"""Where large results lie: the Django storage named ``jobsapi``, or a folder of files that only we can read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, Storage, storages
+
+from jobsapi import conf
+
+ALIAS = "jobsapi"
+PART = ".part"
+"""Ends the name of a file that is still being written."""
+
+
+def storage() -> Storage:
+    """``STORAGES["jobsapi"]`` if the site has one, else files in ``JOBSAPI["RESULT_ROOT"]``."""
+    if ALIAS in settings.STORAGES:
+        return storages[ALIAS]
+    root = Path(getattr(settings, "BASE_DIR", "."), conf.get("RESULT_ROOT")).resolve()
+    return FileSystemStorage(location=root, file_permissions_mode=0o600, directory_permissions_mode=0o700)
+
+
+class Incoming(File):  # type: ignore[type-arg]
+    """A local file on its way into the storage; a storage of files takes it over by renaming it."""
+
+    def __init__(self, file: IO[bytes], path: str | None) -> None:
+        super().__init__(file)
+        if path:
+            self.temporary_file_path = lambda: path
+
+
+@contextmanager
+def incoming(name: str) -> Iterator[Incoming]:
+    """A local file to be written, then given to ``take``. Beside its place if the storage keeps files."""
+    try:
+        path = Path(storage().path(name) + PART)
+    except NotImplementedError:
+        with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
+            yield Incoming(file, None)
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path, "w+b", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        try:
+            yield Incoming(file, str(path))
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def take(name: str, file: Incoming) -> None:
+    """Keep a file under ``name``. On return it is as safe as the storage makes it."""
+    file.flush()
+    os.fsync(file.fileno())
+    file.seek(0)
+    kept = storage().save(name, file)
+    if kept != name:
+        storage().delete(kept)
+        raise FileExistsError(f"The storage of results has a file {name} already.")
+
+
+def delete(name: str) -> None:
+    """Delete a file, and what was written of it if that was cut short. Nothing to delete is no error."""
+    where = storage()
+    where.delete(name)
+    with suppress(NotImplementedError):
+        Path(where.path(name) + PART).unlink(missing_ok=True)
+
+
+def delete_folder(name: str) -> None:
+    """Delete a folder and all in it, where the storage has folders."""
+    with suppress(NotImplementedError):
+        shutil.rmtree(storage().path(name), ignore_errors=True)
+
+
+def open_file(name: str) -> Any:
+    """A file, to be read. Raises ``FileNotFoundError``."""
+    return storage().open(name, "rb")
