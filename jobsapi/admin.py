@@ -7,12 +7,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 
 from jobsapi.app import JobsApp
 from jobsapi.exceptions import InvalidJob, JobsApiError
-from jobsapi.models import CondorScheduler, DaskScheduler, Job, JobEvent, SchedulerAssignment
+from jobsapi.models import CondorScheduler, DaskScheduler, Job, JobEvent, Scheduler, SchedulerAssignment
 
 SECRETS = ("password", "private_key_pass")
 
@@ -43,9 +45,29 @@ class CondorSchedulerForm(SchedulerForm):
 class SchedulerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """How to reach a scheduler, and how it fares."""
 
-    list_display = ("name", "host", "polled_at", "unreachable_since", "last_error")
+    list_display = ("name", "host", "polled_at", "unreachable_since", "last_error", "given_up_at")
     search_fields = ("name", "host")
-    readonly_fields = ("polled_at", "unreachable_since", "retry_at", "failures", "last_error")
+    readonly_fields = ("polled_at", "unreachable_since", "retry_at", "failures", "last_error", "given_up_at")
+    actions = ("give_up",)
+
+    @admin.action(description="Give up the selected schedulers, as gone for good", permissions=["delete"])
+    def give_up(self, request: HttpRequest, queryset: QuerySet[Scheduler]) -> TemplateResponse | None:
+        """Asks first, and says how the jobs of each stand. A worker does the rest."""
+        if not request.POST.get("confirmed"):
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Give up schedulers",
+                "opts": self.model._meta,
+                "schedulers": [(scheduler, scheduler.standing()) for scheduler in queryset],
+                "checkbox": ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "admin/jobsapi/give_up.html", context)
+        for scheduler in queryset:
+            scheduler.give_up()
+            self.log_change(request, scheduler, "Given up.")
+            message = f"“{scheduler}” is given up. A worker ends its jobs; then it can be deleted."
+            self.message_user(request, message, messages.SUCCESS)
+        return None
 
 
 @admin.register(CondorScheduler)

@@ -12,10 +12,10 @@ from celery import Celery
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobsapi.portal.settings")
 
 QUEUES = {
-    "control": ("cancel", "hold", "release", "rescue", "refresh_due", "clean_up"),
+    "control": ("cancel", "hold", "release", "rescue", "refresh_due"),
     "refresh": ("refresh",),
     "submit": ("submit",),
-    "results": ("fetch_results", "fetch_logs", "cleanup", "remove"),
+    "results": ("fetch_results", "fetch_logs", "cleanup", "remove", "give_up", "clean_up"),
 }
 """Two worker processes share them: ``control,refresh`` must never wait behind ``submit,results``."""
 
@@ -24,6 +24,7 @@ def defaults() -> dict[str, Any]:
     """Read when the app is first used, once Django's settings are there."""
     from jobsapi import conf
 
+    longest_call = max(conf.get(name) for name in ("RESULT_TIMEOUT", "SUBMIT_TIMEOUT", "POLL_TIMEOUT"))
     refresh = timedelta(seconds=conf.get("REFRESH_INTERVAL"))
     rescue = timedelta(seconds=conf.get("RESCUE_INTERVAL"))
     return {
@@ -45,9 +46,9 @@ def defaults() -> dict[str, Any]:
             "socket_connect_timeout": 0.5,
             "socket_timeout": 0.5,
             "retry_on_timeout": False,
-            # The message of a worker that died comes back after this; one that comes back too early finds the job
-            # leased.
-            "visibility_timeout": 120,
+            # The message of a worker that died comes back after this. While a call lasts it must not: it would find the
+            # job leased, and be gone. Nobody waits for it either: rescue asks for what is due long before.
+            "visibility_timeout": longest_call + 60,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
         },
@@ -69,6 +70,6 @@ def defaults() -> dict[str, Any]:
     }
 
 
-app = Celery("jobsapi", include=["worker.tasks"])
+app = Celery("jobsapi", include=["worker.tasks", "worker.heartbeats"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.add_defaults(defaults)

@@ -2,15 +2,22 @@
 
 import logging
 import time
+from collections import ChainMap
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
+from django.apps import apps
+from django.core.checks import CheckMessage
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from jobsapi import conf, lifecycle
+from jobsapi import conf, lifecycle, retention
 from jobsapi.exceptions import BackendUnavailable
+from jobsapi.models import Heartbeat
+from worker import checks
+from worker.celery import QUEUES, app
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +70,11 @@ def remove(job_id: int) -> None:
     lifecycle.remove(job_id)
 
 
+@shared_task(name="jobsapi.give_up", **PERIODIC)
+def give_up(scheduler_id: int) -> None:
+    lifecycle.give_up(scheduler_id)
+
+
 @shared_task(name="jobsapi.fetch_logs", **PERIODIC)
 def fetch_logs(job_id: int) -> None:
     lifecycle.fetch_logs(job_id)
@@ -85,6 +97,15 @@ def rescue() -> None:
 
 @shared_task(name="jobsapi.clean_up", **PERIODIC)
 def clean_up(batch: int = 1_000) -> None:
+    now = timezone.now()
+    retention.apply(now)
+    retention.sweep(now)
+    Heartbeat.forget(now)
+    if apps.is_installed("django_celery_results"):
+        _forget_old_tasks(batch)
+
+
+def _forget_old_tasks(batch: int) -> None:
     """Delete the results of old Celery tasks, a batch at a time so that no other writer waits long."""
     from django_celery_results.models import TaskResult
 
@@ -99,14 +120,22 @@ class CeleryDispatcher:
     REST = 5.0
     """Seconds in which nothing is published after a failure. Nothing is lost: rescue finds what is due."""
 
+    queues = tuple(QUEUES)
+    """What workers have to take messages from."""
+
     _resting_until = 0.0
+
+    @classmethod
+    def check(cls) -> Iterator[CheckMessage]:
+        """What is wrong with the settings of Celery. Connects to nothing."""
+        return checks.check(ChainMap({"broker_url": app.conf.broker_url}, app.conf))
 
     def send(self, verb: str, pk: int, label: str) -> None:
         """Publish ``verb``. In Flower and in the log of a worker it reads as the verb, the number and the name."""
         if time.monotonic() < CeleryDispatcher._resting_until:
             return
         options = {"expires": conf.get("REFRESH_INTERVAL")} if verb == "refresh" else {}
-        subject = "scheduler" if verb == "refresh" else "job"
+        subject = "scheduler" if verb in ("refresh", "give_up") else "job"
         try:
             globals()[verb].apply_async((pk,), argsrepr=f"({subject} {pk}: {label[:80]})", retry=False, **options)
         except OperationalError as error:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from jobsapi.models import CondorScheduler, DaskScheduler, Job, SchedulerAssignment
+from jobsapi import lifecycle
+from jobsapi.models import CondorScheduler, DaskJob, DaskScheduler, Job, SchedulerAssignment
 from jobsapi.portal.samples.app import SampleApp
 from jobsapi.status import Status
 
@@ -121,3 +126,85 @@ def test_jobs_cannot_be_added_and_their_deletion_is_left_to_the_worker(root, row
     assert not Job.objects.exists()
     hidden = Job._base_manager.order_by("pk")
     assert [(job.requested, job.deleted_at is not None) for job in hidden] == 2 * [("cancel", True)]
+
+
+@pytest.fixture
+def crowd(ada, cluster_row):
+    """A thousand jobs of a user's at a scheduler."""
+    columns = {"user": ada, "label": "tests", "scheduler": cluster_row}
+    Job.objects.bulk_create([DaskJob(name=f"job {number}", **columns) for number in range(1000)])
+
+
+def test_a_scheduler_with_jobs_is_not_deleted_and_the_page_says_what_to_do(
+    root, crowd, cluster_row, django_assert_max_num_queries
+):
+    sentence = (
+        "“cluster” has 1,000 jobs, none of them under way. "
+        "Delete or move them first, or give it up: manage.py give_up_scheduler cluster"
+    )
+    delete = address("daskscheduler", "delete", cluster_row.pk)
+    with django_assert_max_num_queries(12):
+        page = root.get(delete).content.decode()
+    assert sentence in html.unescape(page)
+    assert "job 999" not in page
+    assert len(page) < 20_000
+    assert sentence in html.unescape(root.post(delete, {"post": "yes"}).content.decode())
+    chosen = {"action": "delete_selected", "_selected_action": [cluster_row.pk]}
+    assert sentence in html.unescape(root.post(address("daskscheduler", "changelist"), chosen).content.decode())
+    assert DaskScheduler.objects.exists()
+
+
+def test_a_user_with_jobs_is_not_deleted_and_djangos_own_page_says_why(root, crowd, ada, django_assert_max_num_queries):
+    delete = reverse("admin:auth_user_delete", args=[ada.pk])
+    with django_assert_max_num_queries(16):
+        page = html.unescape(root.get(delete).content.decode())
+    assert "“ada” has 1,000 jobs, none of them under way. Delete them first, or keep the account" in page
+    assert "job 999" not in page
+    root.post(delete, {"post": "yes"})
+    ada.refresh_from_db()
+
+
+def test_an_assigned_scheduler_is_not_deleted_and_the_page_says_where_it_is(root, cluster_row):
+    SchedulerAssignment.objects.create(package="samples", setting="dask", scheduler=cluster_row)
+    page = root.get(address("daskscheduler", "delete", cluster_row.pk)).content.decode()
+    assert "“cluster” is assigned to the setting “dask” of samples. Assign another one" in html.unescape(page)
+
+
+def test_a_scheduler_is_given_up_after_a_question(root, row, cluster_row, silent_worker):
+    job = row("under way")
+    changelist = address("daskscheduler", "changelist")
+    chosen = {"action": "give_up", "_selected_action": [cluster_row.pk]}
+    page = html.unescape(root.post(changelist, chosen).content.decode())
+    assert "“cluster” has 1 job, 1 of them under way." in page
+    assert "It is sent nothing" in page
+    cluster_row.refresh_from_db()
+    assert cluster_row.given_up_at is None
+    page = root.post(changelist, {**chosen, "confirmed": "yes"}, follow=True).content.decode()
+    assert "“cluster” is given up. A worker ends its jobs; then it can be deleted." in html.unescape(page)
+    cluster_row.refresh_from_db()
+    assert cluster_row.given_up_at is not None
+    silent_worker()
+    job.refresh_from_db()
+    assert job.cached_status == "Error"
+    root.post(address("daskscheduler", "delete", cluster_row.pk), {"post": "yes"})
+    job.refresh_from_db()
+    assert (DaskScheduler.objects.exists(), job.scheduler) == (False, None)
+    for page in (address("job", "change", job.pk), address("job", "changelist"), reverse("jobsapi:jobs")):
+        assert "under way" in root.get(page).content.decode()
+    assert LogEntry.objects.filter(change_message__contains="Given up").exists()
+
+
+@pytest.fixture
+def silent_worker(cluster_row):
+    """What a worker does with the message that was lost."""
+    return lambda: lifecycle.give_up(cluster_row.pk)
+
+
+def test_who_may_not_delete_a_scheduler_may_not_give_it_up(client, django_user_model, cluster_row):
+    viewer = django_user_model.objects.create_user("viewer", password="pw", is_staff=True)
+    viewer.user_permissions.add(*Permission.objects.filter(codename__in=["view_daskscheduler", "change_daskscheduler"]))
+    client.force_login(viewer)
+    chosen = {"action": "give_up", "_selected_action": [cluster_row.pk], "confirmed": "yes"}
+    client.post(address("daskscheduler", "changelist"), chosen)
+    cluster_row.refresh_from_db()
+    assert cluster_row.given_up_at is None
