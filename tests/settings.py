@@ -8,6 +8,7 @@ import tempfile
 
 os.environ.setdefault("SECRET_KEY", "tests-only-tests-only-tests-only-tests-only-tests-only")
 os.environ.setdefault("JOBSAPI_HTTPS", "0")
+os.environ.setdefault("JOBSAPI_APPS", "jobsapi.portal.samples")
 if "JOBSAPI_VAR" not in os.environ:
     os.environ["JOBSAPI_VAR"] = tempfile.mkdtemp(prefix="jobsapi-tests-")
     atexit.register(shutil.rmtree, os.environ["JOBSAPI_VAR"], ignore_errors=True)

@@ -70,6 +70,6 @@ def defaults() -> dict[str, Any]:
     }
 
 
-app = Celery("jobsapi", include=["worker.tasks", "worker.heartbeats"])
+app = Celery("jobsapi", include=["worker.tasks", "worker.heartbeats", "worker.alive"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.add_defaults(defaults)

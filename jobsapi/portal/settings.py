@@ -1,29 +1,21 @@
 """Settings of the portal, all from the environment; ``docs/settings.md`` lists them. Safe for production by default."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
-
-def flag(name: str, default: bool) -> bool:
-    """Whether the environment switches ``name`` on; ``default`` when it is unset or empty."""
-    text = os.environ.get(name, "").strip().lower()
-    return text in {"1", "true", "yes", "on"} if text else default
-
-
-def words(name: str) -> list[str]:
-    """The words of ``name`` in the environment, parted by commas or blanks."""
-    return os.environ.get(name, "").replace(",", " ").split()
-
+from jobsapi.portal import environment
+from jobsapi.portal.environment import flag, seconds, text, words
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-VAR_DIR = Path(os.environ.get("JOBSAPI_VAR", BASE_DIR / "var"))
-"""What the portal writes: the SQLite database and the workspaces."""
+VAR_DIR = environment.folder("JOBSAPI_VAR", BASE_DIR / "var" if (BASE_DIR / "manage.py").exists() else None)
+"""What the portal writes: the SQLite database, the workspaces and the results."""
+if VAR_DIR is None:
+    raise ImproperlyConfigured("JOBSAPI_VAR is not set. Name the folder that the portal shall write to.")
 
 # Django itself refuses an empty key as soon as something is signed, and commands that sign nothing run without one.
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
+SECRET_KEY = text("SECRET_KEY")
 SECRET_KEY_FALLBACKS = words("SECRET_KEY_FALLBACKS")
 DEBUG = flag("DEBUG", default=False)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS")
@@ -36,8 +28,12 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
+PORTAL_APPS = environment.apps("JOBSAPI_APPS")
+"""The apps that make this portal a team's own. They come first, so that their templates go before all others."""
+
 INSTALLED_APPS = [
-    "jobsapi.portal.samples.apps.SamplesConfig",  # first: its templates go before jobsapi's own
+    *PORTAL_APPS,
+    "jobsapi.portal",
     "jobsapi",
     "django_htmx",
     "django_celery_results",
@@ -50,6 +46,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "jobsapi.portal.health.health",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -86,9 +83,9 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
 
-if not os.environ.get("DATABASE_URL"):
+DATABASE = environment.database(f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+if DATABASE["NAME"] == str(VAR_DIR / "db.sqlite3"):
     VAR_DIR.mkdir(parents=True, exist_ok=True)
-DATABASE: dict[str, Any] = {**dj_database_url.config(default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {**SQLITE_OPTIONS, **DATABASE.get("OPTIONS", {})}
 DATABASES = {"default": DATABASE}
@@ -111,8 +108,17 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True  # runs without collectstatic; what that has collected is served first
+STATIC_ROOT = environment.folder("JOBSAPI_STATIC")
+"""Where ``collectstatic`` puts static files. Without it the apps' own are served, and nothing has to be collected."""
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
 
 LOGGING = {
     "version": 1,
@@ -123,10 +129,13 @@ LOGGING = {
     "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
 }
 
-CELERY_BROKER_URL = os.environ.get("JOBSAPI_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = environment.broker("redis://127.0.0.1:6379/0")
 
 JOBSAPI: dict[str, Any] = {
     "WORKSPACE_ROOT": VAR_DIR / "workspaces",
-    "REFRESH_INTERVAL": float(os.environ.get("JOBSAPI_REFRESH_INTERVAL", "10")),
+    "RESULT_ROOT": VAR_DIR / "results",
+    "REFRESH_INTERVAL": seconds("JOBSAPI_REFRESH_INTERVAL", 10),
     "SEALING_KEYS": tuple(words("JOBSAPI_SEALING_KEYS")),
+    "RETENTION": environment.json_dict("JOBSAPI_RETENTION"),
+    **environment.size("JOBSAPI_RESULT_MAX_BYTES", "RESULT_MAX_BYTES"),
 }

@@ -49,6 +49,7 @@ def environment(folder: Path) -> dict[str, str]:
     ours = {
         "DJANGO_SETTINGS_MODULE": "jobsapi.portal.settings",
         "JOBSAPI_VAR": str(folder),
+        "JOBSAPI_APPS": "jobsapi.portal.samples",
         "SECRET_KEY": secret_key(folder / "secret_key"),
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "DEBUG": "0",

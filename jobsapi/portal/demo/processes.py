@@ -7,13 +7,12 @@ import socket
 import sys
 from pathlib import Path
 
-from jobsapi.portal.demo import ROOT
 from jobsapi.portal.supervisor import Command
 
 
 def migrate() -> Command:
     """Bring the database up to date, and end."""
-    return Command(name="migrate", argv=[sys.executable, str(ROOT / "manage.py"), "migrate"])
+    return Command(name="migrate", argv=[sys.executable, "-m", "django", "migrate"])
 
 
 def valkey(path: Path) -> Command:
@@ -59,8 +58,8 @@ def dask_worker(scheduler_port: int, folder: Path) -> Command:
 def celery(folder: Path) -> list[Command]:
     """Two workers, so that a long submission or result never delays a stop or a refresh, and beat."""
     worker = [sys.executable, "-m", "celery", "-A", "worker", "worker", "--pool", "threads", "--loglevel", "INFO"]
-    control = [*worker, "-Q", "control,refresh", "--concurrency", "4", "-n", "control@demo"]
-    work = [*worker, "-Q", "submit,results", "--concurrency", "8", "-n", "work@demo"]
+    control = [*worker, "-Q", "control,refresh", "--concurrency", "4", "-n", "control@%h"]
+    work = [*worker, "-Q", "submit,results", "--concurrency", "8", "-n", "work@%h"]
     schedule = folder / "celerybeat-schedule"
     beat = [sys.executable, "-m", "celery", "-A", "worker", "beat", "--schedule", str(schedule), "--pidfile", ""]
     return [

@@ -1,10 +1,10 @@
-"""Addresses of the sample app."""
+"""Addresses of the sample app. The portal includes those of each app in ``JOBSAPI_APPS`` at its root."""
 
 from django.urls import path
 
 from jobsapi.portal.samples import views
 
 urlpatterns = [
-    path("", views.page, name="samples"),
-    path("run/", views.run, name="samples-run"),
+    path("demo/", views.page, name="samples"),
+    path("demo/run/", views.run, name="samples-run"),
 ]
