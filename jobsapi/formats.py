@@ -9,7 +9,9 @@ import codecs
 import json
 import math
 import re
+import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -40,7 +42,7 @@ def formats(value: Any) -> Iterator[Format]:
     A writer raises anything when its value turns out not to fit; then the next one is to be tried.
     """
     if isinstance(value, str):
-        yield Format(".txt", lambda out: _text(out).write(value))
+        yield Format(".txt", lambda out: _letters(out, value))
     elif isinstance(value, bytes | bytearray):
         yield Format(".bin", lambda out: out.write(value))
     elif is_array(value):
@@ -51,6 +53,7 @@ def formats(value: Any) -> Iterator[Format]:
         parts = dict(_named(value))
         arrays = all(_fits_array(part) for part in parts.values())
         yield Format(".npz" if arrays else ".zip", lambda out: _archive(out, parts, arrays=arrays))
+        return  # as JSON it would take many times as much
     if not is_table(value) and not isinstance(value, str | bytes | bytearray):
         yield Format(".json", lambda out: _json(out, value))
         yield Format(".json", lambda out: _json(out, finite(value)))
@@ -77,7 +80,7 @@ def holds_data(value: Any) -> bool:
 def plain(value: Any) -> Any:
     """A value that JSON does not know, in words that it does. Raises ``TypeError``."""
     if is_array(value) or hasattr(value, "dtype"):
-        return value.tolist()
+        return _plain_numbers(value)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -91,6 +94,18 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _plain_numbers(value: Any) -> Any:
+    """An array, or a number of NumPy's, in numbers and texts of Python's."""
+    numpy = sys.modules["numpy"]
+    if value.dtype.kind == "M":
+        return numpy.datetime_as_string(value).tolist()
+    if value.dtype.kind == "m":
+        return (value / numpy.timedelta64(1, "s")).tolist()
+    if value.dtype.kind == "f":
+        return value.astype(float).tolist()
+    return value.tolist()
 
 
 def finite(value: Any) -> Any:
@@ -124,6 +139,12 @@ ROWS = 250_000
 """Rows of a table that are turned into Parquet at a time: all at once would take the table's size again."""
 
 
+LETTERS = 1024**2
+"""Characters of a text that are encoded at a time."""
+SPOOLED = 1024**2
+"""Bytes of a part of an archive that are kept in memory; what is more goes through a temporary file."""
+
+
 def _parquet(out: Any, frame: Any) -> None:
     import pyarrow
     import pyarrow.parquet
@@ -142,12 +163,21 @@ def _json(out: Any, value: Any) -> None:
         text.write(piece)
 
 
+def _letters(out: Any, text: str) -> None:
+    for start in range(0, len(text), LETTERS):
+        _text(out).write(text[start : start + LETTERS])
+
+
 def _text(out: Any) -> Any:
     return codecs.getwriter("utf-8")(out, "replace")
 
 
 def _fits_array(part: Any) -> bool:
-    return (is_array(part) and not part.dtype.hasobject) or isinstance(part, bool | int | float | complex)
+    """Whether NPY has all of it. A mask it would lose, and for an integer of any length it has no word."""
+    numpy = sys.modules["numpy"]
+    if isinstance(part, bool | int | float | complex):
+        return not numpy.asarray(part).dtype.hasobject
+    return is_array(part) and not isinstance(part, numpy.ma.MaskedArray) and not part.dtype.hasobject
 
 
 def _named(value: Mapping[Any, Any] | Sequence[Any]) -> Iterator[tuple[str, Any]]:
@@ -161,10 +191,32 @@ def _named(value: Mapping[Any, Any] | Sequence[Any]) -> Iterator[tuple[str, Any]
 
 def _archive(out: Any, parts: Mapping[str, Any], *, arrays: bool) -> None:
     """A ZIP with one file for each part; one of NPY files alone is what numpy calls NPZ."""
-    import numpy
-
+    left_out = []
     with zipfile.ZipFile(out, "w") as archive:
         for name, part in parts.items():
-            best = next(formats(numpy.asarray(part) if arrays else part))
-            with archive.open(f"{name}{best.suffix}", "w", force_zip64=True) as file:
-                best.write(file)
+            if arrays or _fits_array(part):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    sys.modules["numpy"].save(file, part, allow_pickle=False)
+            elif not _add(archive, name, part):
+                left_out.append(name)
+        if left_out:
+            archive.writestr("left_out.txt", "".join(f"No format fits {name}.\n" for name in left_out))
+        if len(left_out) == len(parts):
+            raise ValueError("no format fits any part")
+
+
+def _add(archive: zipfile.ZipFile, name: str, part: Any) -> bool:
+    """Add a part in the first format that fits; whether there is one shows only when it has been written."""
+    for each in formats(part):
+        with tempfile.SpooledTemporaryFile(SPOOLED) as whole:
+            try:
+                each.write(whole)
+            except Exception as error:
+                if isinstance(error, OSError):
+                    raise
+                continue
+            whole.seek(0)
+            with archive.open(f"{name}{each.suffix}", "w", force_zip64=True) as file:
+                shutil.copyfileobj(whole, file, SPOOLED)
+            return True
+    return False

@@ -200,7 +200,10 @@ def _tried(line: Line, verb: str, step: Step, jobs: list[Job]) -> set[int]:
         logger.exception("%s failed for %s", verb, jobs)
         if len(jobs) > 1:
             return {key for job in jobs for key in _tried(line, verb, step, [job])}
-        steps.mark(jobs, status_message=clean(f"{verb} failed: {type(error).__name__}: {error}"))
+        # Not again at once: the lease is left to run out by itself.
+        rest = timezone.now() + timedelta(seconds=conf.get("BREAKER_MAX"))
+        message = clean(f"{verb} failed: {type(error).__name__}: {error}")
+        steps.mark(jobs, status_message=message, leased_until=rest)
         return {job.pk for job in jobs}
 
 

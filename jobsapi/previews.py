@@ -111,7 +111,8 @@ def _plot(array: Any) -> dict[str, Any]:
     if array.dtype.kind not in "biuf" or array.size < 2:
         return {}
     numpy = sys.modules["numpy"]
-    squeezed = array.squeeze()
+    plain = array if isinstance(array, numpy.ma.MaskedArray) else numpy.asarray(array)
+    squeezed = plain.squeeze()
     while squeezed.ndim > 2:
         squeezed = squeezed[0]
     limit = POINTS if squeezed.ndim == 1 else CELLS

@@ -178,16 +178,18 @@ def _finish(job: Job, result: Result, backend: Backend) -> None:
     close_old_connections()  # and so may writing
     state = {**job.backend_state, "outcome": result.status}
     with transaction.atomic():
-        JobBlob.discard(JobBlob.objects.filter(job_id=job.pk, purpose__in=OF_RESULT, live=True))
-        for each in written:
-            each.keep()
         if failure is not None:
             ended = _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=state)
         else:
             state["preview"] = previews.line(value)
             ended = _end(job, result.status, result.message, backend_state=state, progress_done=job.progress_total)
-        if not ended:
-            transaction.set_rollback(True)  # the attempt is over: its result is nobody's
+        if ended:
+            JobBlob.discard(JobBlob.objects.filter(job_id=job.pk, purpose__in=OF_RESULT, live=True))
+            for each in written:
+                each.keep()
+    if not ended:  # the attempt is over: its result is nobody's
+        for each in written:
+            each.abandon()
 
 
 def cancel(line: Line, jobs: list[Job]) -> Iterable[Job]:

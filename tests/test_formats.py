@@ -195,6 +195,9 @@ def test_values_that_json_has_no_word_for_are_said_in_words_that_it_has():
     value = {
         "numpy": [numpy.float64(1.5), numpy.int32(2), numpy.bool_(True)],
         "day": datetime.date(2026, 11, 22),
+        "moment": numpy.datetime64("2026-11-22T01:02:03", "ns"),
+        "span": numpy.timedelta64(90, "s").astype("m8[ns]"),
+        "long": numpy.longdouble(1.5),
         "took": datetime.timedelta(minutes=1),
         "id": uuid.UUID(int=1),
         "path": pathlib.PurePosixPath("a/b"),
@@ -206,6 +209,9 @@ def test_values_that_json_has_no_word_for_are_said_in_words_that_it_has():
     assert strict(written(value)[1]) == {
         "numpy": [1.5, 2, True],
         "day": "2026-11-22",
+        "moment": "2026-11-22T01:02:03.000000000",
+        "span": 90.0,
+        "long": 1.5,
         "took": 60.0,
         "id": "00000000-0000-0000-0000-000000000001",
         "path": "a/b",

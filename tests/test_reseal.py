@@ -176,7 +176,7 @@ class TestBroken:
         report = resealing.reseal()
 
         assert report.broken == [
-            f"result of job {job.pk}: The stored result is missing: somebody has deleted its file."
+            f"result of job {job.pk}: The file of the stored result is missing from the storage of results."
         ]
 
 

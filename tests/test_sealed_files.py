@@ -129,8 +129,14 @@ def test_a_file_that_somebody_deleted_is_said_to_be_missing(job_with_file, caplo
     job, path = job_with_file()
     path.unlink()
 
-    assert refused(job) == ["The stored result is missing: somebody has deleted its file."]
-    assert "somebody has deleted its file" in caplog.text
+    with pytest.raises(SealBroken, match="missing from the storage"):
+        _ = job.result
+
+    assert OPENED == []
+    assert "missing from the storage" in job.events.get(by="seal").message
+    assert "missing from the storage" in caplog.text
+    job.refresh_from_db()
+    assert job.status_message == ""  # the storage may be back in a minute
 
 
 def test_files_of_two_jobs_that_were_swapped_are_both_refused(job_with_file, root):

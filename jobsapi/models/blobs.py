@@ -16,8 +16,8 @@ from django.db import DatabaseError, models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from jobsapi import storage
-from jobsapi.exceptions import SealBroken
+from jobsapi import conf, storage
+from jobsapi.exceptions import InvalidJob, ResultTooLarge, SealBroken
 from jobsapi.sealing import SealReader, SealWriter, current_key
 
 if TYPE_CHECKING:
@@ -143,14 +143,10 @@ class JobBlob(models.Model):
     def open(self) -> IO[bytes]:
         """The bytes, verified as they are read: every read may raise ``SealBroken``, as this call does at once.
 
-        What is refused is logged, and the job's history says so.
+        What is refused is logged, and the job's history says so. Raises ``InvalidJob`` when they are not kept any more,
+        and what the storage raises when it cannot be reached.
         """
-        try:
-            source: BinaryIO = storage.open_file(self.path) if self.in_storage else io.BytesIO(bytes(self.sealed))
-        except FileNotFoundError as error:
-            broken = SealBroken(f"The stored {self.purpose} is missing: somebody has deleted its file.")
-            self._tell(broken)
-            raise broken from error
+        source: BinaryIO = self._open_file() if self.in_storage else io.BytesIO(self._read_row())
         reader: IO[bytes] = io.BufferedReader(SealReader(source, *self.context, on_broken=self._tell))
         try:
             reader.peek(1)  # type: ignore[attr-defined]
@@ -158,6 +154,31 @@ class JobBlob(models.Model):
             reader.close()
             raise
         return reader
+
+    def _open_file(self) -> BinaryIO:
+        try:
+            file: BinaryIO = storage.open_file(self.path)
+        except FileNotFoundError as error:
+            if not JobBlob.objects.filter(pk=self.pk, token=self.token, live=True).exists():
+                raise self._not_kept() from error
+            missing = SealBroken(f"The file of the stored {self.purpose} is missing from the storage of results.")
+            self._log(missing)
+            raise missing from error
+        return file
+
+    def _read_row(self) -> bytes:
+        """The bytes, and what their seal is bound to: both may have been written anew since this was read."""
+        if "sealed" not in self.get_deferred_fields():
+            return bytes(self.sealed)
+        rows = JobBlob.objects.filter(pk=self.pk, live=True, in_storage=False)
+        found = rows.values_list("token", "attempt", "sealed").first()
+        if found is None:
+            raise self._not_kept()
+        self.token, self.attempt, sealed = found
+        return bytes(sealed)
+
+    def _not_kept(self) -> InvalidJob:
+        return InvalidJob(f"The {self.purpose} of job {self.job_id} is not kept any more.")
 
     @classmethod
     def kept(cls, purpose: Purpose) -> Q:
@@ -210,11 +231,15 @@ class JobBlob(models.Model):
         return job.uid if purpose is Purpose.INPUT else job.submission_id
 
     def _tell(self, error: SealBroken) -> None:
+        """Log it, and have the job say so."""
+        self._log(error)
+        type(self.job)._base_manager.filter(pk=self.job_id).update(status_message=str(error))
+
+    def _log(self, error: SealBroken) -> None:
         """Log it, and write it into the job's history, once."""
         logger.error("Job %s, attempt %s: %s", self.job_id, self.attempt, error)
         if not self.job.events.filter(message=str(error)).exists():
             self.job.event("seal", str(error)).save()
-            type(self.job)._base_manager.filter(pk=self.job_id).update(status_message=str(error))
 
 
 class BlobWriter:
@@ -227,6 +252,8 @@ class BlobWriter:
         self._memory = io.BytesIO()
         self._file: storage.Incoming | None = None
         self._stack = stack
+        self.limit = 2 * conf.get("RESULT_MAX_BYTES") + INSIDE
+        """Bytes. What Dask says of a result's size may be wrong, and a processing function may return anything."""
         self._failure: Exception | None = None
         self._sha256 = hashlib.sha256()
         self._seal = SealWriter(self._memory, *blob.context)
@@ -235,6 +262,11 @@ class BlobWriter:
         """Take anything in that has a buffer."""
         view = data.raw() if isinstance(data, PickleBuffer) else memoryview(data).cast("B")
         self.blob.size += len(view)
+        if self.blob.size > self.limit:
+            raise ResultTooLarge(
+                f"Written down, the result is larger than {self.limit:,} bytes, twice what may be fetched. Make it "
+                'smaller where it is computed or processed, or raise JOBSAPI["RESULT_MAX_BYTES"].'
+            )
         try:
             if self.blob.size > INSIDE and self._file is None:
                 self._move_out()
@@ -269,12 +301,17 @@ class BlobWriter:
         )
         JobBlob.discard(rows)
         self.blob.live = True
-        self.blob.save()
+        self.blob.save(force_update=self.blob.in_storage)
 
     def abandon(self) -> None:
-        """Leave nothing of it."""
-        if self._file is not None:
+        """Leave nothing of it. What cannot be deleted now, nobody finds any more, and ``dead`` does later."""
+        if self._file is None:
+            return
+        try:
             self.blob.delete_file()
+        except Exception:
+            logger.exception("The file %s cannot be deleted now", self.blob.path)
+        else:
             JobBlob.objects.filter(pk=self.blob.pk).delete()
 
     def _move_out(self) -> None:

@@ -104,6 +104,7 @@ class Commands(StatusChanges):
             raise NotSupported(f"Job {self.pk} cannot be run again: {self.why_not_again}")
         self.require_scheduler()
         with transaction.atomic():
+            self._lock()
             self.transition(
                 Status.SUBMITTED,
                 by="resubmit",
@@ -149,6 +150,7 @@ class Commands(StatusChanges):
         """
         self.require_scheduler()
         with transaction.atomic():
+            self._lock()
             if self._status != Status.RESULTS_READY:
                 self.transition(
                     Status.RESULTS_READY,
@@ -221,6 +223,10 @@ class Commands(StatusChanges):
             current.event(wish, message).save()
             self.absorb({"requested": wish})
             enqueue(wish, self.pk, self.name)
+
+    def _lock(self) -> None:
+        """Wait for whoever has the row: what a guard asks of other tables is only then as it stays."""
+        list(self.__class__._base_manager.select_for_update().filter(pk=self.pk).values_list("pk"))
 
     def _require_hold(self, done: str) -> None:
         if not self.backend_class().can_hold:

@@ -22,8 +22,9 @@ class Download(StreamingHttpResponse):
 
     def __init__(self, request: HttpRequest, file: IO[bytes], name: str, size: int, sha256: str = "") -> None:
         # An ASGI server would read a plain iterator to its end before it sends anything.
-        pieces = _pieces_async(file) if isinstance(request, ASGIRequest) else _pieces(file)
-        super().__init__(() if request.method == "HEAD" else pieces, content_type="application/octet-stream")
+        pieces = _pieces_async if isinstance(request, ASGIRequest) else _pieces
+        length = 0 if request.method == "HEAD" else size
+        super().__init__(pieces(file, length), content_type="application/octet-stream")
         self._file = file
         self["Content-Length"] = str(size)
         self["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
@@ -38,11 +39,16 @@ class Download(StreamingHttpResponse):
         self._file.close()
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(PIECE):
-        yield piece
+def _pieces(file: IO[bytes], length: int) -> Iterator[bytes]:
+    """``length`` bytes, also of a file that grows meanwhile."""
+    with file:
+        while piece := file.read(min(PIECE, length)):
+            length -= len(piece)
+            yield piece
 
 
-async def _pieces_async(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while piece := await sync_to_async(file.read)(PIECE):
-        yield piece
+async def _pieces_async(file: IO[bytes], length: int) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await sync_to_async(file.read)(min(PIECE, length)):
+            length -= len(piece)
+            yield piece

@@ -44,7 +44,8 @@ def _lines(values: Sequence[float | None], low: float, high: float) -> list[str]
 
 
 def _share(value: Any, low: float, high: float) -> float:
-    return (float(value) - low) / (high - low) if high > low else 0.5
+    # In halves: the difference of two numbers may be more than a float can hold.
+    return (float(value) / 2 - low / 2) / (high / 2 - low / 2) if high / 2 > low / 2 else 0.5
 
 
 def _colour(share: float) -> str:

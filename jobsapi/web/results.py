@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from django.contrib.auth.decorators import login_required
@@ -18,6 +19,8 @@ from jobsapi.web.access import visible_job
 from jobsapi.web.downloads import Download
 from jobsapi.web.plots import drawn
 from jobsapi.web.rows import Row
+
+logger = logging.getLogger(__name__)
 
 
 @never_cache
@@ -54,7 +57,10 @@ def download_result(request: HttpRequest, job_id: int) -> HttpResponseBase:
     try:
         file = stored.open()
     except InvalidJob as error:
-        return _refused(request, job, error)
+        return _refused(request, job, str(error), 409)
+    except Exception:  # a storage of the site's own may raise anything
+        logger.exception("The result of job %s cannot be read now", job.pk)
+        return _refused(request, job, "The storage of results cannot be reached now. Try again later.", 503)
     return Download(request, file, f"{_stem(job)}-{stored.name}", stored.size, stored.sha256)
 
 
@@ -69,7 +75,7 @@ def download_output(request: HttpRequest, job_id: int, name: str) -> HttpRespons
     except (KeyError, FileNotFoundError) as error:
         raise Http404("There is no such file.") from error
     except (OutputNotAllowed, OSError) as error:
-        return _refused(request, job, error)
+        return _refused(request, job, str(error), 409)
     file_name = f"{_stem(job)}-{os.path.basename(job.outputs[name])}"
     return Download(request, file, file_name, os.fstat(file.fileno()).st_size)
 
@@ -79,6 +85,6 @@ def _stem(job: Job) -> str:
     return f"{slugify(job.name)[:60] or 'job'}-{job.pk}"
 
 
-def _refused(request: HttpRequest, job: Job, error: Exception) -> HttpResponse:
-    context = {"job": job, "row": Row.of(job), "preview": {}, "problem": str(error), "outputs": job.find_outputs()}
-    return render(request, "jobsapi/result.html", context, status=409)
+def _refused(request: HttpRequest, job: Job, problem: str, status: int) -> HttpResponse:
+    context = {"job": job, "row": Row.of(job), "preview": {}, "problem": problem, "outputs": job.find_outputs()}
+    return render(request, "jobsapi/result.html", context, status=status)

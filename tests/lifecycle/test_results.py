@@ -17,8 +17,8 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from django.utils import timezone
 
 from jobsapi import lifecycle, storage
-from jobsapi.exceptions import SealBroken
-from jobsapi.models import Job, JobBlob, Purpose
+from jobsapi.exceptions import InvalidJob, SealBroken
+from jobsapi.models import Job, JobBlob, JobEvent, Purpose
 from jobsapi.models.blobs import INSIDE
 from jobsapi.testing import FakeBackend
 
@@ -138,6 +138,22 @@ class FullDisk(FileSystemStorage):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+class TakesNoDownloads(FileSystemStorage):
+    """A storage that is full when the first of two files is in it."""
+
+    def _save(self, name, content):
+        if "/file-" in name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super()._save(name, content)
+
+
+class OddDict(dict):
+    """A dict of an app's own."""
+
+    def values(self):
+        raise RuntimeError("not now")
+
+
 class Odd:
     """A class of an app's own, that no format fits and that fails in its own way."""
 
@@ -166,13 +182,39 @@ class TestWholeOrNotAtAll:
 
         del settings.STORAGES["jobsapi"]
         lifecycle.fetch_results(job.pk)
+        assert Job.objects.get(pk=job.pk).cached_status == "Results-Ready"  # it rests for a minute, or so
+
+        Job.objects.update(leased_until=timezone.now())
+        lifecycle.fetch_results(job.pk)
         assert Job.objects.get(pk=job.pk).cached_status == "Complete"
+
+    def test_when_only_one_of_its_files_can_be_stored_none_is_left(self, finished, settings, root):
+        half = {"BACKEND": f"{__name__}.TakesNoDownloads", "OPTIONS": {"location": root}}
+        settings.STORAGES = {**settings.STORAGES, "jobsapi": half}
+
+        assert finished(LARGE).cached_status == "Results-Ready"
+
+        assert files(root) == []
+        assert not JobBlob.objects.filter(in_storage=True).exists()
 
     def test_an_error_of_the_values_own_is_not_taken_for_a_full_disk(self, finished):
         job = finished(Odd())
 
         assert job.cached_status == "Error"
         assert "the file that this stands for is gone" in job.status_message
+
+    def test_a_value_that_fails_when_it_is_looked_at_has_no_file_and_is_kept(self, finished):
+        job = finished(OddDict(a=1))
+
+        assert (job.cached_status, job.result, job.result_file) == ("Complete", {"a": 1}, None)
+
+    def test_what_looked_small_and_is_not_is_refused_before_it_is_written_down(self, finished, settings):
+        settings.JOBSAPI = {**settings.JOBSAPI, "RESULT_MAX_BYTES": 1024**2}
+
+        for value in (numpy.broadcast_to(1.0, (20_000, 20_000)), ["x" * 10**6] * 4 + [b"y" * 10**7]):
+            job = finished(value)
+            assert job.cached_status == "Error"
+            assert "RESULT_MAX_BYTES" in job.status_message
 
     def test_what_was_cut_short_by_a_kill_is_nobodys_and_is_found_later(self, finished, root):
         job = finished("small")
@@ -192,8 +234,8 @@ class TestWholeOrNotAtAll:
         lifecycle.refresh(job.scheduler_id)
 
         assert Job.objects.get(pk=job.pk).cached_status == "Aborted"
-        assert not JobBlob.objects.filter(live=True).exclude(purpose=Purpose.INPUT).exists()
-        assert JobBlob.dead(timezone.now() + timedelta(hours=2)).count() == 2
+        assert not JobBlob.objects.exclude(purpose=Purpose.INPUT).exists()
+        assert files(root) == []
 
     def test_a_second_attempt_leaves_the_first_ones_files_to_nobody(self, finished):
         job = finished(LARGE)
@@ -203,6 +245,34 @@ class TestWholeOrNotAtAll:
 
         assert Job.objects.get(pk=job.pk).result is None
         assert JobBlob.dead(timezone.now() + timedelta(hours=2)).filter(pk=first.pk).exists()
+
+
+class TestChangedMeanwhile:
+    def test_what_is_written_anew_between_finding_and_opening_is_read_as_it_is_now(self, finished):
+        job = finished(1)
+        JobBlob.store(job, Purpose.LOGS, b"old")
+        blob = JobBlob.of(job, Purpose.LOGS)
+
+        JobBlob.store(job, Purpose.LOGS, b"new")
+
+        with blob.open() as file:
+            assert file.read() == b"new"
+
+    def test_what_is_gone_between_finding_and_opening_is_said(self, finished):
+        small, large = finished("small"), finished(LARGE)
+        found = [job.result_file for job in (small, large)]
+
+        for job in (small, large):
+            job.resubmit()
+
+        with pytest.raises(InvalidJob, match="not kept any more"):
+            found[0].open()
+        with found[1].open() as file:  # whoever has found a file may read it for an hour
+            assert len(file.read()) == found[1].size
+        found[1].delete_file()
+        with pytest.raises(InvalidJob, match="not kept any more"):
+            found[1].open()
+        assert not JobEvent.objects.filter(by="seal").exists()
 
 
 class TestRefused:

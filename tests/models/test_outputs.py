@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -116,15 +117,27 @@ def test_links_pipes_and_folders_are_not_served(job, folder, workspaces, make):
     assert (output.size, "not served" in output.problem) == (None, True)
 
 
-def test_a_workspace_that_was_replaced_by_a_link_is_not_followed(job, folder, workspaces):
-    folder.rmdir()
-    (workspaces / "ada").rmdir()
-    (workspaces / "ada").symlink_to(workspaces.parent)
-    (workspaces.parent / "out").mkdir()
-    (workspaces.parent / "out" / "report.txt").write_text("secret")
+@pytest.mark.parametrize("level", ["app", "app/ada", "app/ada/run"])
+def test_no_folder_of_the_workspace_may_become_a_link(make_job, workspaces, level):
+    job = make_job(workspace="app/ada/run", outputs={"report": "report.txt"})
+    job.save()
+    job.ensure_workspace()
+    other = workspaces / "app2" / "bob"
+    for folder in (other, other / "run", other / "ada" / "run"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.txt").write_text("of somebody else")
+    shutil.rmtree(workspaces / level)
+    (workspaces / level).symlink_to(other)
 
-    with pytest.raises(InvalidJob):
-        job.open_output("report")
+    with pytest.raises(OutputNotAllowed, match="symbolic link"):
+        Job.objects.get(pk=job.pk).open_output("report")
+
+
+def test_a_workspace_that_was_written_past_the_door_is_refused_when_it_is_opened(job):
+    for outside in ("/etc", "../x", "a/../../x"):
+        Job.objects.filter(pk=job.pk).update(workspace=outside)
+        with pytest.raises(OutputNotAllowed):
+            Job.objects.get(pk=job.pk).open_output("report")
 
 
 def test_a_path_that_was_written_past_the_door_is_refused_when_it_is_opened(job):

@@ -11,6 +11,7 @@ import tracemalloc
 import numpy
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.files.storage import FileSystemStorage
 from django.urls import reverse
 
 from jobsapi import results
@@ -139,6 +140,33 @@ def test_asking_for_the_head_of_a_download_opens_and_closes_it(browser, done):
     assert answer._file.closed
 
 
+def test_a_storage_that_cannot_be_reached_is_said(browser, done, settings, tmp_path):
+    job = done(LARGE)
+    settings.STORAGES = {**settings.STORAGES, "jobsapi": {"BACKEND": f"{__name__}.Away"}}
+
+    answer = download(browser, job)
+
+    assert answer.status_code == 503
+    assert "cannot be reached now" in answer.content.decode()
+
+
+def test_a_file_that_is_missing_is_said_without_calling_the_job_anything(browser, done):
+    job = done(LARGE)
+    job.result_file.delete_file()
+
+    assert download(browser, job).status_code == 409
+    job.refresh_from_db()
+    assert job.status_message == ""
+    assert "missing" in job.events.get(by="seal").message
+
+
+class Away(FileSystemStorage):
+    """A storage at the other end of a broken line."""
+
+    def _open(self, name, mode="rb"):
+        raise RuntimeError("no route to host")
+
+
 def test_a_changed_file_is_refused_with_a_sentence(browser, done):
     job = done("a result")
     job.blobs.filter(purpose=Purpose.FILE).update(sealed=b"another one")
@@ -189,6 +217,16 @@ def test_outputs_are_listed_and_downloaded_by_their_names(browser, with_output):
     assert "report.html" in answer["Content-Disposition"]
 
 
+def test_a_file_that_grows_is_sent_as_long_as_it_was(browser, with_output):
+    report = with_output.ensure_workspace() / "out" / "report.html"
+    answer = browser.get(reverse("jobsapi:job-output", args=[with_output.pk, "Report für 2026"]))
+
+    with report.open("a") as file:
+        file.write("more")
+
+    assert len(answer.getvalue()) == int(answer["Content-Length"])
+
+
 @pytest.mark.parametrize("name", ["later", "out/report.html", "../secret", "..", "%2e%2e%2fsecret"])
 def test_no_path_comes_from_the_browser(browser, with_output, name):
     address = reverse("jobsapi:job-output", args=[with_output.pk, "x"]).replace("/x/", f"/{name}/")
@@ -224,6 +262,12 @@ def test_outputs_of_others_are_not_there(client, bob, with_output):
     client.force_login(bob)
 
     assert client.get(reverse("jobsapi:job-output", args=[with_output.pk, "Report für 2026"])).status_code == 404
+
+
+def test_numbers_too_far_apart_for_a_float_are_drawn():
+    most = 1.7e308
+    assert len(drawn({"picture": [[-most, most]], "low": -most, "high": most})["cells"]) == 2
+    assert drawn({"line": [-most, most], "low": -most, "high": most})["lines"] == ["0.0,156.0 480.0,4.0"]
 
 
 def test_a_plot_of_gaps_and_of_one_value_is_drawn():
