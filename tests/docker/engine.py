@@ -31,6 +31,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OWN = "jobsapi"
 USERS = {OWN: 10001, "valkey": 10002}
 """Of images that are not here."""
+SOURCE = "/opt/source"
+"""Where a container finds what the image has installed: the checkout may lie where containers see nothing."""
 WORKDIR = {"valkey": "/data", "postgres": "/"}
 ENTRYPOINT = """\
 #!/bin/sh
@@ -135,6 +137,7 @@ class Engine:
     def _start(self, name: str, service: Mapping[str, Any]) -> Container:
         own = service["image"].startswith(f"{OWN}:")
         of_image = image_variables() if own else {}
+        of_image |= {"PYTHONPATH": SOURCE} if own else {}
         environment = {"HOSTNAME": name, **of_image, "PATH": of_image.get("PATH", PATH).replace("$PATH", PATH)}
         environment |= {key: str(value or "") for key, value in (service.get("environment") or {}).items()}
         spec = {
@@ -144,7 +147,7 @@ class Engine:
             "workdir": WORKDIR.get(name, "/var/lib/jobsapi"),
             "command": [*(["docker-entrypoint.sh"] if name == "postgres" else []), *service["command"]],
             "environment": environment,
-            "visible": [str(ROOT), sys.prefix, sys.base_prefix],
+            "visible": [sys.base_prefix],
             "files": _etc(),
             "binds": [*self._programs(), *self._volumes(service), *self._secrets(service)],
             "tmpfs": service.get("tmpfs", []),
@@ -157,6 +160,7 @@ class Engine:
 
     def _programs(self) -> Iterator[tuple[str, ...]]:
         yield sys.prefix, "/opt/jobsapi", "-o", "ro"
+        yield str(ROOT), SOURCE, "-o", "ro"
         for name, path in self.programs.items():
             yield path, f"/usr/local/bin/{name}", "-o", "ro"
 
