@@ -67,9 +67,7 @@ def main() -> None:
             assert job.cached_status == "Complete", job.status_message
             _, reading, read = alone(open_result, job.pk, settings.JOBSAPI)
             stored = sum(file.stat().st_size for file in Path(settings.JOBSAPI["RESULT_ROOT"]).rglob("*-*"))
-            ground.row(
-                make.__name__, size, fetching, fetched / size, base / size, reading, read / size, stored / size
-            )
+            ground.row(make.__name__, size, fetching, fetched / size, base / size, reading, read / size, stored / size)
             lifecycle.cleanup(job.pk)
             job.delete()
             lifecycle.remove(job.pk)
