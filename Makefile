@@ -14,7 +14,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PIP_NO_BINARY PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgresql test-floor benchmark lint ruff types migrations deployment imports constraints clean
+.PHONY: help demo test test-servers test-floor extras docs screenshot benchmark crowd lint ruff types migrations deployment imports constraints clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -25,15 +25,28 @@ demo: $(VENV)/demo.stamp ## The whole portal on this machine, until Ctrl-C; ARGS
 test: $(VENV)/dev.stamp ## The tests; ARGS='-k dask -x' goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-postgresql: $(VENV)/dev.stamp ## The tests of models, lifecycle and delivery on a PostgreSQL server of their own
-	@$(BIN)/python -m tests.rig.with_postgresql tests/models tests/lifecycle tests/stack/test_faults.py $(ARGS)
+test-servers: $(VENV)/dev.stamp ## The same tests on PostgreSQL and Redis (or Valkey) over TCP, with passwords
+	@$(BIN)/python -m tests.rig.with_servers $(ARGS)
+
+docs: $(VENV)/dev.stamp ## The documentation, as a site in build/docs
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
+screenshot: $(VENV)/dev.stamp ## The picture of the Jobs page in the README, taken anew in Chromium
+	@$(BIN)/python docs/make_screenshot.py
 
 benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on this machine
 	@$(BIN)/python -m benchmarks.execute
 	@$(BIN)/python -m benchmarks.refresh
 
+crowd: $(VENV)/dev.stamp ## 2,000 jobs through what comes with pip, from many sides at once; ARGS='--jobs 200'
+	@$(BIN)/python -m benchmarks.crowd $(ARGS)
+
 test-floor: .venv-floor/dev.stamp ## The Dask tests on the oldest Dask that pyproject.toml allows
-	@.venv-floor/bin/python -m pytest tests/backends tests/stack/test_main_path.py $(ARGS)
+	@.venv-floor/bin/python -m pytest tests/backends tests/stack/test_main_path.py -k 'not twenty_thousand' $(ARGS)
+
+extras: $(VENV)/dev.stamp ## Whether each extra brings what its name says, in empty venvs; ARGS='dask condor'
+	@$(BIN)/python scripts/check-extras $(ARGS)
 
 lint: ruff types migrations deployment imports ## All of the checks below
 
@@ -88,8 +101,9 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 # The oldest Dask does not know the newest pandas.
 .venv-floor/dev.stamp: pyproject.toml constraints.txt
 	$(call venv,.venv-floor)
-	@echo "Installing jobsapi[dev] with Dask $(FLOOR) into .venv-floor (about a minute) ..."
+	@echo "Installing jobsapi[demo] with Dask $(FLOOR) into .venv-floor (half a minute) ..."
 	@grep -viE '^(dask|distributed|pandas)==' constraints.txt > .venv-floor/constraints.txt
 	@printf '%s\n' 'dask==$(FLOOR)' 'distributed==$(FLOOR)' 'pandas==2.3.3' >> .venv-floor/constraints.txt
-	@.venv-floor/bin/python -m pip install -qq -c .venv-floor/constraints.txt -e '.[dev]'
+	@.venv-floor/bin/python -m pip install -qq -c .venv-floor/constraints.txt -e '.[demo]' \
+	    pandas pyarrow pytest pytest-django pytest-timeout
 	@touch $@

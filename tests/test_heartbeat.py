@@ -23,12 +23,6 @@ NOW = timezone.now()
 CONTROL, WORK = ("control", "refresh"), ("submit", "results")
 
 
-@pytest.fixture(autouse=True)
-def nobody_yet(transactional_db):
-    """The workers of other tests may have been at work until now."""
-    Heartbeat.objects.all().delete()
-
-
 @pytest.fixture
 def seen():
     """Write that a process was seen so many minutes ago."""

@@ -14,7 +14,7 @@ import pytest
 from jobsapi.portal.demo import ROOT
 from jobsapi.portal.supervisor import Command, Supervisor
 from tests.docker.files import ends, services
-from tests.rig.postgresql import _programs
+from tests.rig.postgresql import programs
 from tests.rig.services import folder, missing
 
 pytestmark = pytest.mark.services
@@ -31,10 +31,10 @@ def report():
         missing("Only root may make the namespaces that the containers' processes run in")
     if not (shutil.which("valkey-cli") or shutil.which("redis-cli")):
         missing("Neither valkey-cli nor redis-cli is installed: run scripts/install-test-services")
-    programs = {"initdb": str(_programs() / "initdb"), "valkey-server": str(get_binary_path())}
+    servers = {"initdb": str(programs() / "initdb"), "valkey-server": str(get_binary_path())}
     with folder() as home, Supervisor(home / "logs-of-trial") as supervisor:
         home.chmod(0o755)
-        (home / "programs.json").write_text(json.dumps(programs))
+        (home / "programs.json").write_text(json.dumps(servers))
         argv = [*NAMESPACES, sys.executable, "-m", "tests.docker.trial", str(home)]
         # unshare(1) is deaf to TERM; when it is killed, all in its namespaces are.
         supervisor.run(Command(name="trial", argv=argv, cwd=ROOT, stop_signal=signal.SIGKILL), timeout=110)

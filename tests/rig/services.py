@@ -1,13 +1,10 @@
-"""Real servers for tests, each a context manager. None of them outlives the tests, however these end."""
+"""Real processes for tests, each a context manager. None of them outlives the tests, however these end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,10 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from jobsapi.portal.demo import ROOT, processes
-from jobsapi.portal.supervisor import Command, Process, Supervisor
-
-POSTGRES = "postgres"
-"""The account that runs the server when the tests run as root, which PostgreSQL refuses."""
+from jobsapi.portal.supervisor import Process, Supervisor
+from tests.rig.eventually import eventually
 
 
 def missing(reason: str) -> NoReturn:
@@ -41,65 +36,6 @@ def folder(owner: str | None = None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def valkey() -> Iterator[str]:
-    """The broker address of a Valkey server of our own, on a unix socket."""
-    with valkey_server() as (url, _):
-        yield url
-
-
-@contextlib.contextmanager
-def valkey_server() -> Iterator[tuple[str, Supervisor]]:
-    """As ``valkey``, with its supervisor for a test that kills it; ``supervisor.tend()`` starts it again, empty."""
-    with folder() as home, Supervisor(home / "logs") as supervisor:
-        path = home / "valkey.sock"
-        server = supervisor.start(processes.valkey(path))
-        supervisor.wait_until(server, lambda: processes.answers(path))
-        yield f"redis+socket://{path}", supervisor
-
-
-@contextlib.contextmanager
-def postgresql() -> Iterator[str]:
-    """The DATABASE_URL of a PostgreSQL server of our own, on a unix socket, fast and forgetful."""
-    programs = _postgresql_programs()
-    user = POSTGRES if os.geteuid() == 0 else None
-    with folder(user) as home, Supervisor(home / "logs") as supervisor:
-        data = home / "data"
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", POSTGRES, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-            user=user,
-            cwd=home,
-            check=True,
-            capture_output=True,
-        )
-        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses="]
-        server = supervisor.start(
-            Command(
-                name="postgresql",
-                argv=[str(programs / "postgres"), "-D", str(data), "-k", str(home), *(f"-c{one}" for one in options)],
-                user=user,
-                cwd=home,
-                stop_signal=signal.SIGINT,  # "fast": does not wait for clients
-            )
-        )
-        ask = [programs / "pg_isready", "-q", "-h", home]
-        supervisor.wait_until(server, lambda: subprocess.run(ask, check=False).returncode == 0)
-        yield f"postgres://{POSTGRES}@{quote(str(home), safe='')}/{POSTGRES}"
-
-
-def _postgresql_programs() -> Path:
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    found = str(debian[-1]) if debian else shutil.which("initdb")
-    if found is None:
-        missing("PostgreSQL's server is not installed: run scripts/install-test-services")
-    if os.geteuid() == 0:
-        try:
-            pwd.getpwnam(POSTGRES)
-        except KeyError:
-            missing(f"PostgreSQL does not run as root, and there is no account called {POSTGRES}")
-    return Path(found).resolve().parent
-
-
-@contextlib.contextmanager
 def celery_workers(env: Mapping[str, str], *, beat: bool = False) -> Iterator[Supervisor]:
     """The two Celery workers as the demo runs them, and beat if asked for. ``env`` is added to the environment.
 
@@ -112,8 +48,19 @@ def celery_workers(env: Mapping[str, str], *, beat: bool = False) -> Iterator[Su
             if beat or command.name != "celery-beat":
                 supervisor.start(replace(command, env=environment, cwd=ROOT))
         for worker in supervisor.processes[:2]:
-            supervisor.wait_until(worker, lambda worker=worker: " ready." in worker.tail(200))  # type: ignore[misc]
+            supervisor.wait_until(worker, lambda worker=worker: _ready(worker))  # type: ignore[misc]
         yield supervisor
+
+
+def all_ready(workers: Supervisor) -> None:
+    """Wait until all of ``celery_workers`` are there, those that were killed started again."""
+    eventually(lambda: workers.tend() or all(map(_ready, workers.processes)), timeout=60)
+
+
+def _ready(process: Process) -> bool:
+    """Whether a Celery worker has said so since it was last started; beat has no word for it."""
+    said = process.command.name == "celery-beat" or process.log.read_text().count(" ready.") > process.restarts
+    return process.alive and said
 
 
 def process(supervisor: Supervisor, name: str) -> Process:

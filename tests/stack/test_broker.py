@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import dask
@@ -11,7 +10,6 @@ import pytest
 from jobsapi.models import DaskJob
 from tests.rig.dask import silent_listener
 from tests.rig.eventually import eventually
-from tests.rig.services import celery_workers, process, valkey_server
 from tests.stack import work
 
 pytestmark = pytest.mark.services
@@ -20,23 +18,6 @@ pytestmark = pytest.mark.services
 @pytest.fixture
 def job(manager, user, dask):
     return manager.create_job("job {id}", user, job_type="DASK", scheduler=dask)
-
-
-@pytest.fixture
-def publish_to(publishing):
-    """Have this process publish elsewhere for a while, with a broker that has not failed yet."""
-    from worker import app
-    from worker.tasks import CeleryDispatcher
-
-    before = app.conf.broker_url
-
-    def publish_to(url):
-        app.conf.broker_url = url
-        app._pool = app.amqp._producer_pool = None  # so that Celery asks for the pools of the new address
-        CeleryDispatcher._resting_until = 0.0
-
-    yield publish_to
-    publish_to(before)
 
 
 @pytest.mark.parametrize("fault", ["refused", "silent"])
@@ -52,23 +33,20 @@ def test_a_job_executed_while_the_broker_does_not_answer_is_rescued(job, publish
 
 
 @pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
-def test_jobs_go_on_when_a_broker_that_failed_is_back(job, publish_to, worker_environment, fault):
-    with valkey_server() as (url, servers):
-        publish_to(url)
-        with celery_workers({**worker_environment, "JOBSAPI_BROKER_URL": url}, beat=True) as workers:
-            os.kill(process(servers, "valkey").pid, fault)
+def test_jobs_go_on_when_a_broker_that_failed_is_back(job, broker, workers, fault):
+    broker.signal(fault)
 
-            job.execute(dask.delayed(work.add)(1, 1))
+    job.execute(dask.delayed(work.add)(1, 1))
 
-            assert job.cached_status == "Submitted"
-            if fault == signal.SIGSTOP:
-                os.kill(process(servers, "valkey").pid, signal.SIGCONT)
+    assert job.cached_status == "Submitted"
+    if fault == signal.SIGSTOP:
+        broker.signal(signal.SIGCONT)
 
-            def ended():
-                servers.tend()
-                workers.tend()
-                return not DaskJob.objects.unended().exists()
+    def ended():
+        broker.tend()
+        workers.tend()
+        return not DaskJob.objects.unended().exists()
 
-            eventually(ended, timeout=90)
+    eventually(ended, timeout=90)
     job.refresh_from_db()
     assert job.cached_status == "Complete", job.status_message

@@ -31,13 +31,6 @@ def make(manager, user, dask):
     return make
 
 
-@pytest.fixture
-def killable(worker_environment, dask):
-    """Workers of this test's own."""
-    with celery_workers(worker_environment, beat=True) as supervisor:
-        yield supervisor
-
-
 def all_ended(supervisor=None, timeout=90):
     def ended():
         if supervisor is not None:
@@ -56,14 +49,14 @@ def acceptances():
     return Counter(JobEvent.objects.filter(message__contains=" by cluster as ").values_list("job_id", flat=True))
 
 
-def test_a_worker_killed_while_it_submits_loses_no_job_and_doubles_none(killable, make, tmp_path):
+def test_a_worker_killed_while_it_submits_loses_no_job_and_doubles_none(workers, make, tmp_path):
     job = make()
     job.execute("tests.stack.work.slowly_made", str(tmp_path), 3)
     eventually(lambda: (tmp_path / "called").exists(), timeout=60)
 
-    kill(killable, "celery-work")
+    kill(workers, "celery-work")
 
-    all_ended(killable)
+    all_ended(workers)
     job.refresh_from_db()
     assert job.cached_status == "Complete", job.status_message
     assert job.result == "ran"
@@ -71,18 +64,18 @@ def test_a_worker_killed_while_it_submits_loses_no_job_and_doubles_none(killable
     assert (tmp_path / "ran").read_text().count("\n") == 1
 
 
-def test_both_workers_killed_with_twenty_jobs_under_way_run_each_once(killable, make, tmp_path, cluster):
+def test_both_workers_killed_with_twenty_jobs_under_way_run_each_once(workers, make, tmp_path, cluster):
     jobs = [make() for _ in range(20)]
     for i, job in enumerate(jobs):
         job.execute(dask.delayed(work.noted)(str(tmp_path), f"job-{i}", 0.2))
         if i == 10:
-            kill(killable, "celery-work")
-    eventually(lambda: any(tmp_path.iterdir()) or killable.tend(), timeout=60)
+            kill(workers, "celery-work")
+    eventually(lambda: any(tmp_path.iterdir()) or workers.tend(), timeout=60)
 
-    kill(killable, "celery-work")
-    kill(killable, "celery-control")
+    kill(workers, "celery-work")
+    kill(workers, "celery-control")
 
-    all_ended(killable)
+    all_ended(workers)
     assert {job.result for job in DaskJob.objects.all()} == {f"job-{i}" for i in range(20)}
     assert all((tmp_path / f"job-{i}").read_text().count("\n") == 1 for i in range(20))
     assert acceptances() == {job.pk: 1 for job in jobs}
@@ -159,9 +152,10 @@ def test_a_frozen_dask_scheduler_changes_no_status_and_stops_nobody_else(make, t
         assert job.wait(60) == "Complete", job.status_message
 
 
+@pytest.mark.usefixtures("workers")
 def test_two_sets_of_workers_and_beats_submit_each_job_once(worker_environment, make, tmp_path):
     jobs = [make() for _ in range(20)]
-    with celery_workers(worker_environment, beat=True), celery_workers(worker_environment, beat=True):
+    with celery_workers(worker_environment, beat=True):
         for i, job in enumerate(jobs):
             job.execute(dask.delayed(work.noted)(str(tmp_path), f"job-{i}"))
 

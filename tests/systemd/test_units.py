@@ -18,7 +18,7 @@ from jobsapi.portal.demo import ROOT
 from jobsapi.portal.supervisor import Command, Supervisor
 from tests.docker.trial import JOB
 from tests.rig.eventually import eventually
-from tests.rig.postgresql import _programs
+from tests.rig.postgresql import programs
 from tests.rig.services import folder, missing
 from tests.systemd.units import FOLDER, lines, names
 
@@ -99,7 +99,7 @@ def machine():
             "ground": str(home / "ground"),
             "systemd": SYSTEMD,
             "source": str(ROOT),
-            "programs": str(_programs()),
+            "programs": str(programs()),
             "valkey-server": str(get_binary_path()),
             "enabled": LONG_RUNNING,
             "trial": JOB.replace("dask-scheduler", "127.0.0.1"),
