@@ -1,0 +1,45 @@
+"""How commands and files get to a submit host: this machine, or one over SSH. paramiko is imported below here alone."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import Any
+
+from jobsapi.backends.condor.transport.base import Brought, CommandKilled, Completed, Tail, Transport
+from jobsapi.backends.condor.transport.local import LocalTransport
+from jobsapi.backends.condor.transport.login import Login
+from jobsapi.backends.condor.transport.ssh import SshTransport
+
+__all__ = [
+    "Brought",
+    "CommandKilled",
+    "Completed",
+    "LocalTransport",
+    "SshTransport",
+    "Tail",
+    "Transport",
+    "transport_of",
+]
+
+
+def transport_of(scheduler: Any) -> Transport:
+    """The transport that this process keeps to a scheduler. Connects to nothing.
+
+    Another host, port, login, key or host key makes another one. Raises ``BackendUnavailable`` for a row that makes no
+    sense.
+    """
+    login = None if scheduler.is_local else Login.of(scheduler)
+    with LOCK:
+        return _kept(os.getpid(), scheduler.pk, login)
+
+
+LOCK = threading.Lock()
+"""So that two threads which are the first to ask get the same one."""
+os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
+
+
+@functools.cache
+def _kept(process: int, scheduler: Any, login: Login | None) -> Transport:
+    return LocalTransport() if login is None else SshTransport(login)

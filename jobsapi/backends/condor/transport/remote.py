@@ -1,0 +1,213 @@
+"""What is run at a submit host, and what its answers mean. Pure functions.
+
+Every command line is one constant program for ``sh``, with data as its arguments, written so that bash, dash, zsh, csh,
+tcsh and fish all hand them over unchanged. Lists of files go to standard input, parted by NUL, since a command line
+holds 128 KiB. What runs there needs GNU coreutils, findutils and tar.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jobsapi.backends.condor.transport.base import INCOMING, KILL_AFTER, Tail, clean
+from jobsapi.exceptions import InvalidJob
+
+BEGIN = "jobsapi: the answer begins"
+"""What is said, on both streams, before a command is run: a login script may have said something already."""
+NO_FOLDER = 121
+"""The status when the folder to run in is not there."""
+LINE_MAX = 120_000
+"""Characters of a command line. Linux gives a program no longer argument than 128 KiB."""
+
+RUN = (
+    f'echo "{BEGIN}"; echo "{BEGIN}" >&2; '
+    'for a do shift; case "$a" in e*) a=$(printf "%b." "${a#e}"); a=${a%.};; *) a=${a#r};; esac; '
+    'set -- "$@" "$a"; done; '
+    f'cd -- "$1" || exit {NO_FOLDER}; shift; exec timeout "$@"'
+)
+"""Decodes its arguments, then runs them in the folder named by the first. A point guards newlines at the end."""
+CODED = re.compile(rb"[^ -&(-\[\]-~]|!")
+"""What some shell would not hand over as it is from between single quotes: ``'``, ``\\``, ``!`` and all but ASCII."""
+
+
+def command_line(argv: Sequence[str], folder: str, timeout: float) -> str:
+    """``argv``, run in ``folder`` under coreutils' timeout, for any login shell."""
+    place = folder if os.path.isabs(folder) else f"./{folder}"
+    words = [place, f"--kill-after={KILL_AFTER:g}", f"{timeout:g}", *argv]
+    line = " ".join([f"sh -c '{RUN}' sh", *map(_coded, words)])
+    if len(line) > LINE_MAX:
+        raise InvalidJob(f"The command {argv[0]} is too long for one line ({len(line)} characters). Shorten it.")
+    return line
+
+
+def _coded(word: str) -> str:
+    data = os.fsencode(word)
+    if b"\0" in data:
+        raise InvalidJob(f"{word!r} has a NUL character, which no command can be given.")
+    if not CODED.search(data):
+        return f"'r{word}'"
+    return "'e" + CODED.sub(lambda found: b"\\0%03o" % found[0][0], data).decode() + "'"
+
+
+def answer(heard: bytes) -> bytes | None:
+    """What a command has said, without what its login script said; None if it was never run."""
+    _, begun, said = heard.partition(f"{BEGIN}\n".encode())
+    return said if begun else None
+
+
+def joined(names: Iterable[str]) -> bytes:
+    """Names for standard input."""
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+PREPARE = (
+    "sh",
+    "-c",
+    f"""test ! -L "$1" && mkdir -p -- "$1" && cd -- "$1" && rm -rf -- {INCOMING} && mkdir -- {INCOMING} || exit 1
+xargs -0 -r sh -c 'for n do f=./${{n#?:}}; case $n in
+d:*) test ! -L "$f" || {{ echo "$f is a link, where a folder must be" >&2; exit 255; }}
+     test -d "$f" || mkdir -- "$f" || exit 255;;
+x:*) test -f "$f" && test ! -L "$f" && test -x "$f" && printf "%s\\0" "$f";;
+f:*) test -f "$f" && test ! -L "$f" && printf "%s\\0" "$f";;
+esac; done; :' sh >{INCOMING}/list || exit 1
+xargs -0 -r sha256sum -b -- <{INCOMING}/list""",
+    "sh",
+)
+"""Makes the own folder ``$1``. For the names on standard input, "d:" makes a folder in it, "f:" and "x:" sum up a file,
+or one that can be run, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One file that was sent under a number, to get its name."""
+
+    number: int
+    name: str
+    checksum: str
+    executable: bool
+
+
+PLACE = (
+    "sh",
+    "-c",
+    """xargs -0 -r sh -c 'for r do h=${r%%:*}; r=${r#*:}; x=${r%%:*}; r=${r#*:}; p=INCOMING/${r%%:*}; f=./${r#*:}
+s=$(sha256sum <"$p") || exit 255
+if test "${s%% *}" = "$h"; then
+    if test "$x" = x; then chmod +x "$p" || exit 255; fi
+    mv -fT -- "$p" "$f" || exit 255
+else printf "%s\\0" "$f"; fi; done' sh || exit 1
+d=$(df -Pk . | tail -n 1); rm -rf -- INCOMING; echo "$d" >&2""".replace("INCOMING", INCOMING),
+    "sh",
+)
+"""Gives files their names, those that sum up to what they should; says the names of the others, and how full it is."""
+
+
+def placing(files: Iterable[Placed]) -> bytes:
+    """The standard input of ``PLACE``."""
+    return joined(f"{file.checksum}:{'x' if file.executable else '-'}:{file.number}:{file.name}" for file in files)
+
+
+LIST = ("find", ".", "-mindepth", "1", "-path", f"./{INCOMING}", "-prune", "-o", "-printf", r"%y %m %s %P\0")
+SUM = ("xargs", "-0", "-r", "sha256sum", "-b", "--")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in a folder at the other end."""
+
+    kind: str
+    """As ``find`` has it: f a file, d a folder, l a link, p a fifo, ..."""
+    executable: bool
+    size: int
+    name: str
+
+
+def entries(listed: bytes) -> list[Entry]:
+    """What ``LIST`` has found. Names come as they are: they may be hostile."""
+    found = []
+    for line in listed.split(b"\0")[:-1]:
+        kind, mode, size, name = line.split(b" ", 3)
+        found.append(Entry(kind.decode(), bool(int(mode, 8) & 0o100), int(size), os.fsdecode(name)))
+    return found
+
+
+def checksums(summed: bytes) -> dict[str, str]:
+    """What ``sha256sum`` has said, by name. It writes odd names with backslashes, and then begins the line with one."""
+    found = {}
+    for line in summed.split(b"\n")[:-1]:
+        checksum, _, name = line.partition(b" *")
+        if checksum.startswith(b"\\"):
+            checksum, name = checksum[1:], re.sub(rb"\\(.)", lambda escape: ESCAPES[escape[1]], name)
+        found[os.fsdecode(name).removeprefix("./")] = checksum.decode()
+    return found
+
+
+ESCAPES = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
+
+REMOVE = (
+    "sh",
+    "-c",
+    """xargs -0 -r sh -c 'rm -rf -- "$@" 2>/dev/null || { chmod -R u+rwx -- "$@" 2>/dev/null; rm -rf -- "$@"; }' sh""",
+)
+"""A job may leave folders that not even its owner may write."""
+
+READ = (
+    "sh",
+    "-c",
+    """xargs -0 -r sh -c 'n=$1; shift; exec find "$@" -maxdepth 0 -type f -size "-${n}c" -print0 2>/dev/null' sh "$1" |
+tar -c -f - --absolute-names --no-recursion --ignore-failed-read --warning=none --format=gnu --null --files-from=-""",
+    "sh",
+)
+"""Packs files of less than ``$1`` bytes. Three processes however many there are."""
+
+
+def unpacked(packed: bytes) -> dict[str, bytes]:
+    """The files in an archive, as far as it goes."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None:
+                found[member.name] = content.read()
+    return found
+
+
+TAILS = (
+    "sh",
+    "-c",
+    """l=$1; m=$2; shift 2; IFS=; for p do for f in ./$p; do
+if test -f "$f" && test ! -L "$f" && test -r "$f"; then
+    m=$((m - 1)); test $m -ge 0 || exit 0
+    s=$(wc -c <"$f") && o=$((s > l ? s - l : 0)) || continue
+    printf "%s\\0%s\\0%s\\0" "$f" "$s" "$o"
+    tail -c "+$((o + 1))" -- "$f" | head -c "$((s - o))" | base64 -w 0; printf "\\0"
+fi; done; done""",
+    "sh",
+)
+"""The last ``$1`` bytes of ``$2`` files at most that match the patterns that follow."""
+
+
+def tails(said: bytes) -> dict[str, Tail]:
+    """What ``TAILS`` has said."""
+    fields = said.split(b"\0")[:-1]
+    found = {}
+    for name, size, offset, data in zip(*(fields[at::4] for at in range(4)), strict=True):
+        found[os.fsdecode(name)[2:]] = Tail(binascii.a2b_base64(data), int(offset), int(size))
+    return found
+
+
+def hostile(entry: Entry) -> str:
+    """Why an entry is not brought home, or nothing."""
+    if not clean(entry.name):
+        return f"{entry.name!r} leads out of the folder."
+    if entry.kind == "l":
+        return f"{entry.name!r} is a link."
+    if entry.kind not in "fd":
+        return f"{entry.name!r} is neither a file nor a folder."
+    return ""
