@@ -1,0 +1,214 @@
+"""What is told of each node of a workflow, from DAGMan's word and from the queue."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobsapi.backends.condor import words
+from jobsapi.backends.condor.ads import SCHEDULER_UNIVERSE, Ad, number, text
+from jobsapi.backends.condor.node_status import Node, NodeState, NodeStatuses
+from jobsapi.backends.condor.observe.part import end_of, machine_of, megabytes, phase_of
+from jobsapi.status import Status
+
+NEVER_RUN = "Not run: a node before it failed."
+
+STATUSES: Mapping[NodeState, Status] = {
+    NodeState.NOT_READY: Status.PENDING,
+    NodeState.READY: Status.PENDING,
+    NodeState.PRERUN: Status.RUNNING,
+    NodeState.SUBMITTED: Status.SUBMITTED,
+    NodeState.POSTRUN: Status.RUNNING,
+    NodeState.DONE: Status.COMPLETE,
+    NodeState.ERROR: Status.ERROR,
+    NodeState.FUTILE: Status.ABORTED,
+}
+"""What DAGMan's word means to a user. Pending: DAGMan has not submitted it yet."""
+SCRIPTS = {NodeState.PRERUN: "Its PRE script runs.", NodeState.POSTRUN: "Its POST script runs."}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of one node that are in the queue."""
+
+    cluster: int
+    phases: Mapping[Status, int]
+    hold: str
+    """Why the first held one is held."""
+
+
+def nodes_of(queue: Iterable[Ad], dagman: int) -> list[Ad]:
+    """The ads of all nodes below a DAGMan, those of sub-DAGs included."""
+    below: dict[int, list[Ad]] = defaultdict(list)
+    for ad in queue:
+        parent = number(ad, "DAGManJobId")
+        if parent is not None:
+            below[parent].append(ad)
+    found: list[Ad] = []
+    todo, seen = [dagman], {dagman}
+    while todo:
+        for ad in below.get(todo.pop(), ()):
+            found.append(ad)
+            cluster = number(ad, "ClusterId")
+            if cluster is not None and cluster not in seen:
+                seen.add(cluster)
+                todo.append(cluster)
+    return found
+
+
+def node_states(
+    dagman: Ad,
+    ads: Sequence[Ad],
+    records: Sequence[Ad],
+    status: NodeStatuses | None,
+    before: Mapping[str, Any],
+    *,
+    ended: bool,
+) -> dict[str, dict[str, Any]]:
+    """All that is known of each node, as it is kept in the state. ``records``: of its jobs that have left the queue."""
+    queued = {} if ended else _by_node(dagman, ads)
+    if status is None:
+        listed: dict[str, Node | None] = dict.fromkeys([*before, *(name for name in queued if name not in before)])
+    else:
+        listed = dict(status.nodes)
+    ran = _newest(dagman, records)
+    return {
+        name: _node(node, queued.get(name), before.get(name) or {}, ended=ended) | ran.get(name, {})
+        for name, node in listed.items()
+    }
+
+
+def _newest(dagman: Ad, records: Sequence[Ad]) -> dict[str, dict[str, Any]]:
+    """How the last try of each node of this DAGMan ran."""
+    own = number(dagman, "ClusterId")
+    by_name: dict[str, Ad] = {}
+    for ad in records:
+        name = text(ad, "DAGNodeName")
+        if name and number(ad, "DAGManJobId") == own:
+            by_name[name] = max(by_name.get(name, ad), ad, key=lambda each: number(each, "ClusterId") or 0)
+    return {name: _record(ad) for name, ad in by_name.items()}
+
+
+def _record(ad: Ad) -> dict[str, Any]:
+    told = {
+        "native_id": str(number(ad, "ClusterId") or ""),
+        **end_of(ad).facts,
+        "where": machine_of(ad),
+        "run_time": number(ad, "RemoteWallClockTime"),
+        "memory": megabytes(ad),
+    }
+    return {key: value for key, value in told.items() if value not in (None, "")}
+
+
+def _by_node(dagman: Ad, ads: Sequence[Ad]) -> dict[str, _Parts]:
+    """The newest cluster of each node of this DAGMan; what is held below a sub-DAG counts for the sub-DAG's node."""
+    own = number(dagman, "ClusterId")
+    inner: dict[int | None, list[Ad]] = defaultdict(list)
+    by_name: dict[str, dict[int, list[Ad]]] = defaultdict(lambda: defaultdict(list))
+    for ad in ads:
+        name, cluster = text(ad, "DAGNodeName"), number(ad, "ClusterId")
+        if number(ad, "DAGManJobId") != own:
+            inner[number(ad, "DAGManJobId")].append(ad)
+        elif name and cluster is not None:
+            by_name[name][cluster].append(ad)
+    parts = {}
+    for name, clusters in by_name.items():
+        newest = max(clusters)
+        members = clusters[newest]
+        below = nodes_of([ad for group in inner.values() for ad in group], newest) if inner else []
+        phases = Counter(phase_of(ad) for ad in members)
+        held = [ad for ad in (*members, *below) if phase_of(ad) is Status.PAUSED]
+        phases[Status.PAUSED] = len(held)
+        parts[name] = _Parts(newest, phases, words.held(held[0]) if held else "")
+    return parts
+
+
+def _node(node: Node | None, parts: _Parts | None, before: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
+    """One node, from DAGMan's word, its parts in the queue and what was known of it."""
+    told: dict[str, Any] = {}
+    if node is None:
+        told = {key: value for key, value in before.items() if key not in ("held", "message")}
+        told.setdefault("status", Status.PENDING.value)
+        if "message" in before and Status(told["status"]) in (Status.ERROR, Status.ABORTED):
+            told["message"] = before["message"]
+    else:
+        told = {"status": STATUSES[node.state].value}
+        if node.retries:
+            told["retries"] = node.retries
+        if "native_id" in before:
+            told["native_id"] = before["native_id"]
+        told |= _details(node)
+    if parts is not None:
+        told["native_id"] = str(parts.cluster)
+        if node is None or node.state in (NodeState.NOT_READY, NodeState.READY, NodeState.SUBMITTED):
+            told |= _queued(parts)
+    elif node is not None and node.state is NodeState.SUBMITTED and not ended:
+        # It has left the queue and DAGMan has not read its log yet, or the queue was asked a moment before.
+        told["status"] = Status.RUNNING.value
+    if ended and Status(told["status"]) not in (Status.COMPLETE, Status.ERROR, Status.ABORTED):
+        told |= {"status": Status.ABORTED.value, "message": "Not finished when the workflow ended."}
+    return told
+
+
+def _queued(parts: _Parts) -> dict[str, Any]:
+    held, running = parts.phases.get(Status.PAUSED, 0), parts.phases.get(Status.RUNNING, 0)
+    waiting = parts.phases.get(Status.SUBMITTED, 0)
+    told: dict[str, Any] = {}
+    if held:
+        told["held"] = held
+    if held and not running and not waiting:
+        told |= {"status": Status.PAUSED.value, "message": parts.hold}
+    else:
+        told["status"] = (Status.RUNNING if running else Status.SUBMITTED).value
+        if held + running + waiting > 1:
+            counts = words.counted({"running": running, "waiting": waiting, "held": held})
+            told["message"] = f"{counts}. {parts.hold}" if held else f"{counts}."
+    return told
+
+
+_PROC = re.compile(r"Job proc \((\d+)\.(-?\d+)\.-?\d+\)")
+_HOW = re.compile(r"(?<!Script )failed with (status|signal) (-?\d+)")
+_SCRIPT = re.compile(r"(PRE|POST) Script failed with (status|signal) (-?\d+)", re.IGNORECASE)
+
+
+def _details(node: Node) -> dict[str, Any]:
+    """What DAGMan says of a node, in words, with the exit code or signal taken out of them."""
+    if node.state in SCRIPTS:
+        return {"message": SCRIPTS[node.state]}
+    if node.state is NodeState.FUTILE:
+        return {"message": NEVER_RUN}
+    if node.state is not NodeState.ERROR:
+        return {}
+    if node.details.startswith("Was STATUS_"):
+        return {"status": Status.ABORTED.value, "message": "Stopped with the workflow."}
+    if "JOB_ABORTED event" in node.details:
+        return {"message": "Its job was removed from HTCondor's queue."}
+    told: dict[str, Any] = {}
+    reasons = []
+    proc, how, script = _PROC.search(node.details), _HOW.search(node.details), _SCRIPT.search(node.details)
+    if proc is not None:
+        told["native_id"] = proc[1]
+    if proc is not None and how is not None:
+        code = int(how[2])
+        told["exit_code" if how[1] == "status" else "exit_signal"] = code
+        part = f"part {proc[2]}: " if proc[2] not in ("0", "-1") else ""
+        reasons.append(part + (words.exited(code) if how[1] == "status" else words.killed(code)))
+    if script is not None:
+        code = int(script[3])
+        how_words = words.exited(code) if script[2] == "status" else words.killed(code)
+        reasons.append(f"{script[1].upper()} script: {how_words}")
+    told["message"] = words.sentence(" and ".join(reasons) or node.details or "it failed")
+    return told
+
+
+def sub_dags(nodes: Sequence[Ad], state: Mapping[str, Any]) -> list[int]:
+    """Clusters of the DAGMans of sub-DAGs. Those that are gone are kept: their nodes may not be."""
+    known = {each for each in state.get("sub_dags") or [] if isinstance(each, int)}
+    for ad in nodes:
+        cluster = number(ad, "ClusterId")
+        if number(ad, "JobUniverse") == SCHEDULER_UNIVERSE and cluster is not None:
+            known.add(cluster)
+    return sorted(known)
