@@ -19,7 +19,7 @@ unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PI
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/demo.stamp ## The whole portal on this machine, until Ctrl-C; ARGS=--once runs three jobs and ends
+demo: $(VENV)/demo.stamp ## The whole portal on this machine, until Ctrl-C; ARGS=--once runs three jobs and ends, ARGS=--condor brings HTCondor
 	@$(BIN)/python manage.py demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## The tests; ARGS='-k dask -x' goes to pytest
@@ -44,7 +44,7 @@ crowd: $(VENV)/dev.stamp ## 2,000 jobs through what comes with pip, from many si
 	@$(BIN)/python -m benchmarks.crowd $(ARGS)
 
 test-floor: .venv-floor/dev.stamp ## The Dask tests on the oldest Dask that pyproject.toml allows
-	@.venv-floor/bin/python -m pytest tests/backends tests/stack/test_main_path.py -k 'not twenty_thousand' $(ARGS)
+	@.venv-floor/bin/python -m pytest tests/backends/test_dask_*.py tests/stack/test_main_path.py -k 'not twenty_thousand' $(ARGS)
 
 extras: $(VENV)/dev.stamp ## Whether each extra brings what its name says, in empty venvs; ARGS='dask condor'
 	@$(BIN)/python scripts/check-extras $(ARGS)

@@ -36,10 +36,20 @@ def create_condor_scheduler(
     private_key_path: str | None = None,
     private_key_pass: str | None = None,
     port: int = 22,
+    host_key: str = "",
 ) -> CondorScheduler:
-    """A new HTCondor scheduler, reached over SSH at ``host``. Call its ``save()`` to keep it."""
+    """A new HTCondor scheduler, reached over SSH at ``host``. Call its ``save()`` to keep it.
+
+    With an empty ``host``, or ``"localhost"`` and no ``username``, it is this machine's own. ``host_key``: the host's
+    SSH key, type and key in two words; without it an administrator has to accept the one that the host shows first.
+    """
     scheduler = CondorScheduler(
-        name=name, host=host, port=port, username=username or "", private_key_path=private_key_path or ""
+        name=name,
+        host=host,
+        port=port,
+        username=username or "",
+        private_key_path=private_key_path or "",
+        host_key=host_key.strip(),
     )
     scheduler.password = password
     scheduler.private_key_pass = private_key_pass

@@ -15,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "PORTAL": "jobsapi",
     "BACKENDS": {
         "basic": "jobsapi.backends.basic.BasicBackend",
+        "condor": "jobsapi.backends.condor.CondorBackend",
         "dask": "jobsapi.backends.dask.DaskBackend",
     },
     "DISPATCHER": "worker.tasks.CeleryDispatcher",
@@ -30,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "CONNECT_TIMEOUT": 2.0,
     "POLL_TIMEOUT": 10.0,
     "RESULT_TIMEOUT": 300.0,
+    "SSH_TIMEOUT": 15.0,
+    "TRANSFER_TIMEOUT": 30.0,
     "LOST_GRACE": 60.0,
     "MAX_ATTEMPTS": 3,
     "SCHEDULER_THREADS": 2,

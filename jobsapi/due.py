@@ -8,10 +8,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobsapi import conf
-from jobsapi.models import Job
+from jobsapi.models import Job, PartWish
 from jobsapi.status import Status
 
-VERBS = ("submit", "fetch_results", "cancel", "hold", "release", "cleanup", "remove")
+VERBS = ("submit", "fetch_results", "cancel", "hold", "release", "control_parts", "cleanup", "remove")
 
 
 def due(verb: str, now: datetime | None = None) -> Q:
@@ -29,6 +29,7 @@ def due(verb: str, now: datetime | None = None) -> Q:
         "cancel": executed & settled & Q(requested="cancel"),
         "hold": executed & ~Q(native_id="") & Q(requested="hold"),
         "release": executed & ~Q(native_id="") & Q(requested="release"),
+        "control_parts": executed & ~Q(native_id="") & Q(PartWish.waiting()),
         "cleanup": Q(completion_time__isnull=False, cleanup_pending=True),
         "remove": Q(deleted_at__isnull=False, cleanup_pending=False) & (Q(completion_time__isnull=False) | never_there),
     }[verb]

@@ -33,6 +33,26 @@ class BackendUnavailable(BackendError):
     """Raised when the scheduler cannot be reached; trying later may help."""
 
 
+class HostKeyNotAccepted(BackendUnavailable):
+    """Raised when a submit host shows a key that no administrator has accepted for it; nothing was sent to it.
+
+    ``offered`` is the key that it shows, as text; ``fingerprint`` its SHA-256, as ``ssh-keygen -l`` prints it.
+    """
+
+    def __init__(self, message: str, offered: str, fingerprint: str) -> None:
+        super().__init__(message)
+        self.offered = offered
+        self.fingerprint = fingerprint
+
+
+class SubmissionOver(BackendUnavailable):
+    """Raised when a try to submit has surely ended, though not whether it arrived: it may be looked for at once."""
+
+
+class TransferFailed(BackendError):
+    """Raised when files of a job could not be brought, though its scheduler answers; trying later may help."""
+
+
 class NotReady(BackendError):
     """Raised when a result cannot be had now, though its scheduler is reachable; trying later may help."""
 

@@ -7,7 +7,6 @@ due.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,7 +19,7 @@ from django.utils import timezone
 from jobsapi import conf, steps, storage
 from jobsapi.dispatch import enqueue
 from jobsapi.due import VERBS, due, kinds_of, unleased
-from jobsapi.exceptions import BackendUnavailable, TransitionNotAllowed
+from jobsapi.exceptions import BackendUnavailable, SubmissionOver, TransitionNotAllowed
 from jobsapi.lease import lease
 from jobsapi.models import Heartbeat, Job, JobBlob, Purpose, Scheduler
 from jobsapi.models.blobs import INSIDE
@@ -60,6 +59,11 @@ def hold(job_id: int) -> None:
 def release(job_id: int) -> None:
     """Release held jobs whose users wish it; a refresh confirms it."""
     _take(job_id, "release", steps.release, BATCH)
+
+
+def control_parts(job_id: int) -> None:
+    """Stop, hold or release single parts of jobs as users wish; a refresh confirms it."""
+    _take(job_id, "control_parts", steps.control_parts)
 
 
 def cleanup(job_id: int) -> None:
@@ -110,8 +114,8 @@ def fetch_logs(job_id: int) -> None:
     if job is None or not job.native_id or job.ended or JobBlob.fresh(job, Purpose.LOGS, seconds=2):
         return
     try:
-        with reach(job.scheduler, job.backend_class()) as line:
-            JobBlob.store(job, Purpose.LOGS, json.dumps(line.backend.logs(job)).encode())
+        with reach(job.scheduler, job.backend_class(), "fetch_logs") as line:
+            steps.keep_logs(line, job)
     except NotNow:
         return
 
@@ -121,7 +125,7 @@ def refresh(scheduler_id: int) -> None:
     with lease(Scheduler.objects.filter(pk=scheduler_id), "poll_leased_until") as held:
         for scheduler in held.rows:
             try:
-                with reach(scheduler, conf.backend_class(scheduler.backend)) as line:
+                with reach(scheduler, conf.backend_class(scheduler.backend), "refresh") as line:
                     steps.refresh(scheduler, line)
             except NotNow:
                 return
@@ -169,7 +173,7 @@ def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:
 
     while rows().exists():
         try:
-            with reach(job.scheduler, job.backend_class()) as line:
+            with reach(job.scheduler, job.backend_class(), verb) as line:
                 while line.inside and (taken := _turn(line, verb, step, rows(), batch)) is not None:
                     again |= taken
         except NotNow:
@@ -181,10 +185,15 @@ def _turn(line: Line, verb: str, step: Step, rows: QuerySet[Job], batch: int) ->
     with lease(rows, "leased_until", batch) as held:
         if not held.rows:
             return None
+        in_flight = True
         try:
             again = _tried(line, verb, step, held.rows)
+        except SubmissionOver:
+            in_flight = False
+            raise
         finally:  # a submission that was cut short may still land: nobody else may try before that is over
-            held.keep([job for job in held.rows if job.submit_started_at and not job.native_id and not job.ended])
+            if in_flight:
+                held.keep([job for job in held.rows if job.submit_started_at and not job.native_id and not job.ended])
     while line.next_steps:
         steps.wake(*line.next_steps.pop())
     return again
@@ -225,11 +234,12 @@ def _remove(scheduler_id: int | None) -> None:
 
 
 def _deleted_files(job: Job) -> bool:
-    """Whether the storage has nothing of the job any more. If not now, then later: the row stays as long."""
+    """Whether nothing is left of the job's files. If they cannot be removed now, then later: the row stays as long."""
     try:
         for blob in job.blobs.all():
             blob.delete_file()
         storage.delete_folder(str(job.uid))
+        job.remove_files()
     except Exception:
         logger.exception("The files of job %s cannot be deleted now", job.pk)
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from django.utils import timezone
 from jobsapi import conf
 from jobsapi.backends.base import Backend
 from jobsapi.due import waiting
-from jobsapi.exceptions import BackendUnavailable
+from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
 from jobsapi.models import Job, Scheduler
 from jobsapi.models.text import clean
 
@@ -29,24 +29,29 @@ class NotNow(Exception):
 
 
 class Bulkhead:
-    """At most ``SCHEDULER_THREADS`` threads of this process at a time per scheduler, so that no other waits for it."""
+    """At most ``SCHEDULER_THREADS`` threads of this process at a time per scheduler, so that no other waits for it.
+
+    No verb takes the last place: while thousands of jobs are being submitted, results are fetched.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside: defaultdict[int, int] = defaultdict(int)
+        self._inside: defaultdict[int, Counter[str]] = defaultdict(Counter)
 
-    def enter(self, key: int) -> bool:
+    def enter(self, key: int, verb: str) -> bool:
         """Whether there was room. Never waits."""
+        places = conf.get("SCHEDULER_THREADS")
         with self._lock:
-            if self._inside[key] >= conf.get("SCHEDULER_THREADS"):
+            inside = self._inside[key]
+            if inside.total() >= places or inside[verb] >= max(places - 1, 1):
                 return False
-            self._inside[key] += 1
+            inside[verb] += 1
             return True
 
-    def leave(self, key: int) -> None:
+    def leave(self, key: int, verb: str) -> None:
         """Make room for the next."""
         with self._lock:
-            self._inside[key] -= 1
+            self._inside[key][verb] -= 1
 
 
 BULKHEAD = Bulkhead()
@@ -57,29 +62,30 @@ class Line:
 
     backend: Backend
 
-    def __init__(self, scheduler: Scheduler | None) -> None:
+    def __init__(self, scheduler: Scheduler | None, verb: str) -> None:
         self.next_steps: list[tuple[str, QuerySet[Job]]] = []
         """Verbs to send for these rows, where due, when the line is hung up and the leases are given back."""
         self.inside = True
         """Whether the scheduler may be called: until the line is hung up."""
         self.scheduler = scheduler
+        self.verb = verb
 
     def hang_up(self) -> None:
         """Leave the scheduler to others before the block ends: the rest of the work does not need it."""
         if self.inside and self.scheduler is not None:
-            BULKHEAD.leave(self.scheduler.pk)
+            BULKHEAD.leave(self.scheduler.pk, self.verb)
         self.inside = False
 
 
 @contextmanager
-def reach(scheduler: Scheduler | None, backend: type[Backend]) -> Iterator[Line]:
-    """A connected line to ``scheduler``.
+def reach(scheduler: Scheduler | None, backend: type[Backend], verb: str) -> Iterator[Line]:
+    """A connected line to ``scheduler``, for ``verb``.
 
     Raises ``NotNow`` when it is busy or resting. A ``BackendUnavailable`` from within opens the breaker, for twice as
     long each time up to ``BREAKER_MAX``, and is what users read of it; the next answer to a refresh closes it.
     """
     if scheduler is None:
-        line = Line(None)
+        line = Line(None, verb)
         line.backend = backend(None)
         yield line
         return
@@ -89,30 +95,31 @@ def reach(scheduler: Scheduler | None, backend: type[Backend]) -> Iterator[Line]
     if scheduler.retry_at is not None and scheduler.retry_at > now:
         tell_waiting(scheduler)
         raise NotNow(scheduler.outage)
-    if not BULKHEAD.enter(scheduler.pk):
+    if not BULKHEAD.enter(scheduler.pk, verb):
         raise NotNow(f"{scheduler} has its share of threads.")
-    line = Line(scheduler)
+    line = Line(scheduler, verb)
     try:
         line.backend = backend(scheduler)
         line.backend.open()
         yield line
     except BackendUnavailable as error:
-        _record_failure(scheduler, str(error), now)
+        _record_failure(scheduler, error, now)
         raise
     finally:
         line.hang_up()
 
 
-REACHABLE = {"failures": 0, "unreachable_since": None, "retry_at": None, "last_error": ""}
+REACHABLE = {"failures": 0, "unreachable_since": None, "retry_at": None, "last_error": "", "offered_host_key": ""}
 """The columns of a scheduler that has just answered."""
 
 
-def _record_failure(scheduler: Scheduler, error: str, now: datetime) -> None:
+def _record_failure(scheduler: Scheduler, error: BackendUnavailable, now: datetime) -> None:
     rest = min(conf.get("BREAKER_MAX"), 2.0 ** min(scheduler.failures, 10)) * random.uniform(0.75, 1.25)  # noqa: S311
     Scheduler.objects.filter(pk=scheduler.pk).update(
         failures=F("failures") + 1,
         unreachable_since=Coalesce("unreachable_since", Value(now)),
-        last_error=clean(error),
+        last_error=clean(str(error)),
+        offered_host_key=error.offered if isinstance(error, HostKeyNotAccepted) else F("offered_host_key"),
         retry_at=timezone.now() + timedelta(seconds=rest),
     )
     scheduler.refresh_from_db()

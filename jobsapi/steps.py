@@ -17,8 +17,8 @@ from jobsapi import conf, previews, results
 from jobsapi.backends.base import Accepted, Backend, Observation, Result
 from jobsapi.dispatch import enqueue
 from jobsapi.due import due, kinds_of, unleased, waiting
-from jobsapi.exceptions import InvalidJob, NotReady, ProcessingFailed, SealBroken, TransitionNotAllowed
-from jobsapi.models import Job, JobBlob, Purpose, Scheduler
+from jobsapi.exceptions import InvalidJob, NotReady, ProcessingFailed, SealBroken, TransferFailed, TransitionNotAllowed
+from jobsapi.models import Job, JobBlob, PartWish, Purpose, Scheduler
 from jobsapi.models.blobs import OF_RESULT
 from jobsapi.models.text import DETAIL_LIMIT, clean
 from jobsapi.processing import processed
@@ -38,16 +38,26 @@ def submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
             _accept(line, job, found[job], "An earlier try had arrived")
         elif job.requested == "cancel":
             _end(job, Status.ABORTED, "Stopped before it was submitted.")
-        else:
-            mark([job], submit_started_at=timezone.now(), cleanup_pending=True)
-            for _, outcome in line.backend.submit([job]):
-                if isinstance(outcome, InvalidJob):
-                    _end(job, Status.ERROR, str(outcome), outcome.detail)
-                else:
-                    _accept(line, job, outcome, "Accepted")
+        elif not _submitted(line, job):
+            return [job]
     line.next_steps.append(("cancel", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))
     _asked(line, jobs)
     return []
+
+
+def _submitted(line: Line, job: Job) -> bool:
+    """Hand a job over. False when its files could not be brought, so that nothing was handed over."""
+    mark([job], submit_started_at=timezone.now(), cleanup_pending=True)
+    try:
+        for _, outcome in line.backend.submit([job]):
+            if isinstance(outcome, InvalidJob):
+                _end(job, Status.ERROR, str(outcome), outcome.detail)
+            else:
+                _accept(line, job, outcome, "Accepted")
+    except TransferFailed as error:
+        mark([job], submit_started_at=None, status_message=clean(str(error)))
+        return False
+    return True
 
 
 def _accept(line: Line, job: Job, accepted: Accepted, how: str) -> None:
@@ -132,6 +142,9 @@ def fetch_results(line: Line, jobs: list[Job]) -> Iterable[Job]:
             if _tries_left(job, str(error)):
                 return [job]
             _end(job, Status.ERROR, f"The result could not be fetched in {FETCHES} tries: {error}")
+        except TransferFailed as error:
+            mark([job], status_message=clean(str(error)))
+            return [job]
         except InvalidJob as error:
             _end(job, Status.ERROR, str(error), error.detail)
         line.next_steps.append(("cleanup", Job._base_manager.filter(pk=job.pk)))
@@ -220,16 +233,46 @@ def release(line: Line, jobs: list[Job]) -> Iterable[Job]:
     return _asked(line, jobs)
 
 
+def control_parts(line: Line, jobs: list[Job]) -> Iterable[Job]:
+    """Pass on what users want of single parts. What a scheduler refuses is told in the job's history, and forgotten."""
+    for job in jobs:
+        wishes: defaultdict[str, list[PartWish]] = defaultdict(list)
+        for wish in PartWish.objects.filter(job_id=job.pk):
+            wishes[wish.verb].append(wish)
+        for verb, each in wishes.items():
+            try:
+                line.backend.control_parts(job, verb, [wish.part for wish in each])
+            except InvalidJob as error:
+                job.event("worker", str(error)).save()
+            PartWish.objects.filter(pk__in=[wish.pk for wish in each]).delete()
+    _asked(line, jobs)
+    return []
+
+
 def cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
     """Remove what ended jobs left at the scheduler; of some that failed, keep the logs first."""
     failed = [job for job in jobs if job._status == Status.ERROR and job.native_id]
     for job in failed[:LOGS_KEPT]:
         if JobBlob.find(job, Purpose.LOGS) is None:
-            JobBlob.store(job, Purpose.LOGS, json.dumps(line.backend.logs(job)).encode())
+            keep_logs(line, job)
     line.backend.cleanup(jobs)
     mark(jobs, cleanup_pending=False)
     line.next_steps.append(("submit", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))
     return []
+
+
+def keep_logs(line: Line, job: Job) -> None:
+    """Fetch the ends of a job's logs, for readers."""
+    logs = {
+        clean(name, len(name)): {
+            "text": tail.text,
+            "offset": tail.offset,
+            "size": tail.offset + len(tail.text.encode()) if tail.size is None else tail.size,
+        }
+        for name, tail in line.backend.logs(job).items()
+    }
+    if logs:
+        JobBlob.store(job, Purpose.LOGS, json.dumps(logs).encode())
 
 
 def _asked(line: Line, jobs: list[Job]) -> list[Job]:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result
+from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, WorkNotPicklable
 from jobsapi.status import Status
 
@@ -38,6 +38,8 @@ class FakeScheduler:
     """Primary keys in the order in which the jobs were accepted."""
     exchanges: list[str] = field(default_factory=list)
     """Names of the calls, in order."""
+    controlled: list[tuple[str, str]] = field(default_factory=list)
+    """What was done to parts of jobs: verb and part."""
     unavailable: str = ""
     """While set, every call raises ``BackendUnavailable`` with this text."""
     refuses: str = ""
@@ -49,7 +51,6 @@ class FakeScheduler:
 class FakeBackend(Backend):
     """A scheduler in this process. ``FakeBackend.world`` is all it knows; ``FakeBackend.reset()`` forgets it."""
 
-    can_hold: ClassVar[bool] = True
     world: ClassVar[FakeScheduler] = FakeScheduler()
 
     @classmethod
@@ -126,6 +127,10 @@ class FakeBackend(Backend):
         for job in jobs:
             self.world.attempts[job.submission_id] = Observation(Status.RUNNING)
 
+    def control_parts(self, job: Job, verb: str, parts: Sequence[str]) -> None:
+        self._call("control_parts")
+        self.world.controlled += [(verb, part) for part in parts]
+
     def fetch_results(self, job: Job) -> Result:
         self._call("fetch_results")
         return self.world.results.get(job.submission_id, Result(None))
@@ -136,9 +141,9 @@ class FakeBackend(Backend):
             for attempt in [job.submission_id, *(each for each, pk in self.world.jobs.items() if pk == job.pk)]:
                 self.world.attempts.pop(attempt, None)
 
-    def logs(self, job: Job) -> dict[str, str]:
+    def logs(self, job: Job) -> dict[str, Tail]:
         self._call("logs")
-        return {"scheduler": f"job {job.pk} was here"}
+        return {"scheduler": Tail(f"job {job.pk} was here")}
 
     def check(self) -> Health:
         self._call("check")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobsapi.testing import FakeBackend
+from tests.rig.condor import condor_pool, condor_tools, condor_workspace
+
+__all__ = ["condor_pool", "condor_tools", "condor_workspace"]
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def fake(settings):
     """A scheduler in this process behind DaskJob, and messages that are worked off before ``execute()`` returns."""
     settings.JOBSAPI = {
         **settings.JOBSAPI,
-        "BACKENDS": {"dask": "jobsapi.testing.FakeBackend"},
+        "BACKENDS": {"dask": "jobsapi.testing.FakeBackend", "condor": "jobsapi.testing.FakeBackend"},
         "DISPATCHER": "jobsapi.dispatch.ImmediateDispatcher",
         "LOST_GRACE": 0.0,
         "REFRESH_INTERVAL": 10.0,

@@ -12,7 +12,7 @@ from celery import Celery
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobsapi.portal.settings")
 
 QUEUES = {
-    "control": ("cancel", "hold", "release", "rescue", "refresh_due"),
+    "control": ("cancel", "hold", "release", "control_parts", "rescue", "refresh_due"),
     "refresh": ("refresh",),
     "submit": ("submit",),
     "results": ("fetch_results", "fetch_logs", "cleanup", "remove", "give_up", "clean_up"),

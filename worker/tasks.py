@@ -60,6 +60,11 @@ def release(job_id: int) -> None:
     lifecycle.release(job_id)
 
 
+@shared_task(name="jobsapi.control_parts", **RETRY)
+def control_parts(job_id: int) -> None:
+    lifecycle.control_parts(job_id)
+
+
 @shared_task(name="jobsapi.cleanup", **RETRY)
 def cleanup(job_id: int) -> None:
     lifecycle.cleanup(job_id)

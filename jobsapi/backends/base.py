@@ -55,6 +55,8 @@ class Observation:
     start_time: datetime | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     """JSON merged into ``job.backend_state``."""
+    held: int = 0
+    """How many parts are held. A wish to resume is fulfilled when none is."""
     lost: bool = False
     """The scheduler surely does not know the job any more.
 
@@ -70,6 +72,17 @@ class Result:
     status: Status = Status.COMPLETE
     """Complete, or Various-Complete when parts of it failed."""
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a log."""
+
+    text: str
+    offset: int = 0
+    """Where it begins, in bytes from the log's beginning."""
+    size: int | None = None
+    """How long the log is, in bytes; None if it is no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +103,6 @@ class Backend(ABC):
     for one job and never spoils the others of a call. All calls may be repeated.
     """
 
-    can_hold: ClassVar[bool] = False
-    """Whether a job can be held and released."""
     polled: ClassVar[bool] = True
     """Whether ``poll`` tells the status; False for work that reports its own."""
 
@@ -137,6 +148,10 @@ class Backend(ABC):
         """Release held jobs; a later ``poll`` confirms it."""
         raise NotSupported(f"{type(self).__name__} cannot resume jobs.")
 
+    def control_parts(self, job: Job, verb: str, parts: Sequence[str]) -> None:
+        """Stop (``cancel``), ``hold`` or ``release`` single parts of a job; a later ``poll`` tells what came of it."""
+        raise NotSupported(f"{type(self).__name__} knows no parts of a job.")
+
     @abstractmethod
     def fetch_results(self, job: Job) -> Result:
         """What the job has computed. Raises ``InvalidJob`` if it can never be had."""
@@ -153,8 +168,8 @@ class Backend(ABC):
         """Remove all that any attempt of jobs that have ended has left at the scheduler."""
 
     @abstractmethod
-    def logs(self, job: Job) -> dict[str, str]:
-        """The ends of the logs that concern the job, by name."""
+    def logs(self, job: Job) -> dict[str, Tail]:
+        """The ends of the logs that concern the job, by name, in one exchange or a few."""
 
     @abstractmethod
     def check(self) -> Health:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result
+from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
 from jobsapi.exceptions import InvalidJob
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 class BasicBackend(Backend):
     """No scheduler at all: the app reports what it does."""
 
-    can_hold: ClassVar[bool] = True
     polled: ClassVar[bool] = False
 
     @classmethod
@@ -44,7 +43,7 @@ class BasicBackend(Backend):
     def cleanup(self, jobs: Sequence[Job]) -> None:
         """Nothing was left anywhere."""
 
-    def logs(self, job: Job) -> dict[str, str]:
+    def logs(self, job: Job) -> dict[str, Tail]:
         return {}
 
     def check(self) -> Health:

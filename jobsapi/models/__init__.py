@@ -2,10 +2,22 @@
 
 from jobsapi.models.basic import BasicJob
 from jobsapi.models.blobs import JobBlob, Purpose
+from jobsapi.models.condor import (
+    CondorJob,
+    CondorWorkflow,
+    CondorWorkflowDataNode,
+    CondorWorkflowFinalNode,
+    CondorWorkflowJobNode,
+    CondorWorkflowNode,
+    CondorWorkflowSpliceNode,
+    CondorWorkflowSubdagNode,
+)
 from jobsapi.models.dask import DaskJob
 from jobsapi.models.events import JobEvent
 from jobsapi.models.heartbeat import Heartbeat
 from jobsapi.models.job import Job
+from jobsapi.models.logs import Log, LogPiece
+from jobsapi.models.parts import PartWish
 from jobsapi.models.schedulers import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
 from jobsapi.models.spec import spec_property
 
@@ -14,13 +26,24 @@ TethysJob = Job
 
 __all__ = [
     "BasicJob",
+    "CondorJob",
     "CondorScheduler",
+    "CondorWorkflow",
+    "CondorWorkflowDataNode",
+    "CondorWorkflowFinalNode",
+    "CondorWorkflowJobNode",
+    "CondorWorkflowNode",
+    "CondorWorkflowSpliceNode",
+    "CondorWorkflowSubdagNode",
     "DaskJob",
     "DaskScheduler",
     "Heartbeat",
     "Job",
     "JobBlob",
     "JobEvent",
+    "Log",
+    "LogPiece",
+    "PartWish",
     "Purpose",
     "Scheduler",
     "SchedulerAssignment",

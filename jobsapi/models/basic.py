@@ -18,6 +18,7 @@ class BasicJob(Job):
     """
 
     job_type, backend = "BASIC", "basic"
+    can_hold = True
 
     class Meta:
         proxy = True

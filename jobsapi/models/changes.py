@@ -43,8 +43,15 @@ HINTS = {
     "app": "A job that has ended keeps its status; run it again with resubmit().",
 }
 
-FULFILLED = frozenset({("hold", Status.PAUSED), ("release", Status.SUBMITTED), ("release", Status.RUNNING)})
-"""Wishes of a user's, each with a status by which the scheduler says that it has been done."""
+FULFILLED = frozenset(
+    {
+        ("hold", Status.PAUSED),
+        ("release", Status.SUBMITTED),
+        ("release", Status.RUNNING),
+        ("release", Status.VARIOUS),
+    }
+)
+"""Wishes of a user's, each with a status by which the scheduler says that it is done; released, no part is held."""
 
 NEW_ATTEMPT: Mapping[str, Any] = {
     "native_id": "",
@@ -205,8 +212,8 @@ def outcome(job: JobColumns, to: Status, now: datetime) -> dict[str, Any]:
 
 def cause(job: JobColumns, seen: Observation) -> str:
     """Whose edge an observation takes: a lost job that can run again is another attempt, all else the scheduler's."""
-    again = seen.lost and job.can_run_again and job.requested != "cancel" and job.attempts < conf.get("MAX_ATTEMPTS")
-    return "lost" if again else "scheduler"
+    may = job.resubmitted_when_lost and job.can_run_again and job.requested != "cancel"
+    return "lost" if seen.lost and may and job.attempts < conf.get("MAX_ATTEMPTS") else "scheduler"
 
 
 def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
@@ -241,7 +248,7 @@ def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
         changes["backend_state"] = state
     if job.missing_since is not None and not seen.lost:
         changes["missing_since"] = None
-    if (job.requested, seen.status) in FULFILLED:
+    if (job.requested, seen.status) in FULFILLED and not (job.requested == "release" and seen.held):
         changes["requested"] = ""
     return changes
 
@@ -265,6 +272,8 @@ def _another_attempt(job: JobColumns, seen: Observation) -> dict[str, Any]:
 def _given_up(job: JobColumns, seen: Observation) -> tuple[Status, str]:
     if job.requested == "cancel":
         return Status.ABORTED, "Stopped."
+    if not job.resubmitted_when_lost:
+        return Status.ERROR, f"Lost: {seen.message} It may have run, so it is not submitted again by itself."
     if not job.can_run_again:
         return Status.ERROR, f"Lost: {seen.message} It cannot be submitted again: {job.why_not_again}"
     return (

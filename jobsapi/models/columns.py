@@ -103,6 +103,10 @@ class JobColumns(Vocabulary, TwoWriters, Kinded):
     """Its key in ``JOBSAPI["BACKENDS"]``."""
     scheduler_type: ClassVar[type[Scheduler] | None] = None
     """The kind of scheduler that it needs; None if it needs none."""
+    can_hold: ClassVar[bool] = False
+    """Whether such jobs can be paused and resumed."""
+    resubmitted_when_lost: ClassVar[bool] = True
+    """Whether a job that its scheduler has lost is submitted again by itself, as another attempt."""
     why_not_again: ClassVar[str] = ""
     """Why ``can_run_again`` is False, in a sentence."""
 
@@ -200,6 +204,9 @@ class JobColumns(Vocabulary, TwoWriters, Kinded):
     def can_run_again(self) -> bool:
         """Whether another attempt can be made from what is stored."""
         return True
+
+    def remove_files(self) -> None:
+        """Remove the files that are the job's own, when its row is about to go. May be repeated. Raises ``OSError``."""
 
     def open_input(self) -> bytes:
         """What ``execute()`` was given, as it was packed.

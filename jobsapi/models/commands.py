@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import InvalidJob, JobsApiError, NotSupported, TransitionNotAllowed, WaitTimeout
 from jobsapi.models.blobs import JobBlob, Purpose
 from jobsapi.models.changes import StatusChanges
-from jobsapi.models.events import JobEvent
 from jobsapi.models.text import storable
 from jobsapi.status import ACTIVE, Status, parse
 
@@ -177,14 +175,6 @@ class Commands(StatusChanges):
             time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
             pause = min(pause * 1.5, 2.0)
 
-    def get_logs(self) -> dict[str, str]:
-        """The logs that a worker last fetched, by name, and the job's history; asks the worker for newer ones."""
-        stored = JobBlob.find(self, Purpose.LOGS) if self.submission_id else None
-        if self.native_id and not self.ended and self.backend_class().polled:
-            enqueue("fetch_logs", self.pk, self.name)
-        history = "\n".join(f"{event}\n{event.detail}".strip() for event in JobEvent.objects.filter(job_id=self.pk))
-        return {"history": history, **(json.loads(stored) if stored else {})}
-
     async def safe_close(self) -> None:
         """Nothing to close: a job keeps no connection. Here for apps that call it."""
 
@@ -229,7 +219,7 @@ class Commands(StatusChanges):
         list(self.__class__._base_manager.select_for_update().filter(pk=self.pk).values_list("pk"))
 
     def _require_hold(self, done: str) -> None:
-        if not self.backend_class().can_hold:
+        if not self.can_hold:
             raise NotSupported(
                 f"A {self.type} cannot be {done}: its scheduler has no such thing. It can be stopped and resubmitted."
             )

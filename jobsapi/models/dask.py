@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -52,20 +51,6 @@ class DaskJob(Job):
     @property
     def can_run_again(self) -> bool:
         return not self.backend_state.get("from_future")
-
-    @property
-    def result(self) -> Any:
-        """What was computed, or what the processing function made of it. None while there is none, and with ``forget``.
-
-        A list for a list of leaves; in it None for a part that failed. Raises ``SealBroken``.
-        """
-        if self.pk is None or self.submission_id is None:
-            return None
-        kept = JobBlob.of(self, Purpose.RESULT)
-        if kept is None:
-            return None
-        with kept.open() as file:
-            return pickle.load(file)  # noqa: S301  (every byte is verified before it gets here)
 
     @property
     def client(self) -> Any:

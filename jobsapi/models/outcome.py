@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import IO, Any
 
 from jobsapi.exceptions import InvalidJob
 from jobsapi.models.blobs import JobBlob, Purpose
-from jobsapi.models.commands import Commands
+from jobsapi.models.logs import Logs
 from jobsapi.models.outputs import Output, check_outputs, look_for, open_output
 from jobsapi.models.spec import spec_property
 
 
-class Outcome(Commands):
-    """For pages and scripts. Nothing here unpickles anything."""
+class Outcome(Logs):
+    """For apps, pages and scripts. Nothing but ``result`` unpickles anything."""
 
     outputs = spec_property(
         dict,
@@ -25,6 +26,20 @@ class Outcome(Commands):
 
     class Meta:
         abstract = True
+
+    @property
+    def result(self) -> Any:
+        """What was computed, or what the processing function made of it. None while there is none, and with ``forget``.
+
+        A list for a list of Dask leaves; in it None for a part that failed. Raises ``SealBroken``.
+        """
+        if self.pk is None or self.submission_id is None:
+            return None
+        kept = JobBlob.of(self, Purpose.RESULT)
+        if kept is None:
+            return None
+        with kept.open() as file:
+            return pickle.load(file)  # noqa: S301  (every byte is verified before it gets here)
 
     @property
     def result_file(self) -> JobBlob | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -71,12 +72,7 @@ def open_output(workspace: str, path: str) -> IO[bytes]:
     Raises ``FileNotFoundError``, and ``OutputNotAllowed`` for a link, a folder or whatever else is no plain file.
     """
     check_outputs({"output": path})
-    try:  # as it is written: a link that was put in its place is refused like any other
-        below = Path(root(), workspace).relative_to(root()) / path
-    except ValueError as error:
-        raise OutputNotAllowed(f"The workspace {workspace} does not lie below {root()}.") from error
-    if ".." in below.parts:
-        raise OutputNotAllowed(f"The workspace {workspace} leaves its folder.")
+    below = _below_root(workspace) / path
     with _folder(below.parts[:-1]) as folder:
         # Not to be held up by a named pipe that nobody writes to.
         found = _open(below.name, os.O_RDONLY | os.O_NONBLOCK, folder, path)
@@ -84,6 +80,29 @@ def open_output(workspace: str, path: str) -> IO[bytes]:
         os.close(found)
         raise OutputNotAllowed(f"{path} is no plain file, so it is not served.")
     return os.fdopen(found, "rb")
+
+
+def remove_folder(workspace: str, name: str) -> None:
+    """Remove a folder of a workspace with all that is in it, without following any symbolic link.
+
+    Raises ``OutputNotAllowed`` when it is reached by a link, ``OSError`` when it cannot be removed. Absent is fine.
+    """
+    with suppress(FileNotFoundError), _folder(_below_root(workspace).parts) as folder:
+        shutil.rmtree(name, dir_fd=folder)
+
+
+def _below_root(workspace: str) -> PurePosixPath:
+    """A workspace as it is written: a link that was put in its place is refused like any other. Relative to the root.
+
+    Raises ``OutputNotAllowed``.
+    """
+    try:
+        below = PurePosixPath(Path(root(), workspace).relative_to(root()))
+    except ValueError as error:
+        raise OutputNotAllowed(f"The workspace {workspace} does not lie below {root()}.") from error
+    if ".." in below.parts or not below.parts:
+        raise OutputNotAllowed(f"The workspace {workspace} leaves its folder.")
+    return below
 
 
 @contextmanager

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from jobsapi import conf, sealing
 from jobsapi.dispatch import enqueue
+from jobsapi.exceptions import JobsApiError
 from jobsapi.models.deletion import Standing, keep_assigned_scheduler
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
@@ -33,6 +36,14 @@ class Scheduler(TwoWriters, Kinded):
     _password = models.TextField(blank=True, default="", editable=False)
     private_key_path = models.CharField(max_length=1024, blank=True, default="")
     _private_key_pass = models.TextField(blank=True, default="", editable=False)
+    host_key = models.TextField(
+        blank=True,
+        default="",
+        validators=[
+            RegexValidator(r"^\s*[a-z0-9@.-]+ [A-Za-z0-9+/=]+\s*$", "Two words: its type, and the key itself.")
+        ],
+        help_text="The SSH host key: type and key, as ssh-keyscan prints them. Nothing is sent to a host with another.",
+    )
     timeout = models.CharField(max_length=20, blank=True, default="", help_text="Seconds to wait for a connection.")
     heartbeat_interval = models.CharField(max_length=20, blank=True, default="")
     dashboard = models.CharField(
@@ -48,6 +59,8 @@ class Scheduler(TwoWriters, Kinded):
     retry_at = models.DateTimeField(null=True, editable=False)
     """While this lies ahead nobody calls the scheduler: the breaker is open."""
     last_error = models.TextField(blank=True, default="", editable=False)
+    offered_host_key = models.TextField(blank=True, default="", editable=False)
+    """The key that the host showed when it was last refused; empty when there is nothing to accept."""
     given_up_at = models.DateTimeField(null=True, editable=False)
     """An administrator has said that it is gone for good. Nobody calls it any more."""
 
@@ -61,6 +74,7 @@ class Scheduler(TwoWriters, Kinded):
             "_password",
             "private_key_path",
             "_private_key_pass",
+            "host_key",
             "timeout",
             "heartbeat_interval",
             "dashboard",
@@ -138,6 +152,47 @@ class CondorScheduler(Scheduler):
 
     class Meta:
         proxy = True
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine's own schedd: without a host, or ``localhost`` without a user name."""
+        return not self.host.strip() or (self.host.strip() == "localhost" and not self.username)
+
+    def accept_host_key(self) -> None:
+        """Trust the key that the host showed when it was last refused, from now on. An administrator's decision.
+
+        Compare its fingerprint with the host's own first: ``ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`` there.
+        Raises ``JobsApiError`` when no key waits to be accepted.
+        """
+        with transaction.atomic():
+            self.refresh_from_db(fields=["offered_host_key"])
+            if not self.offered_host_key:
+                raise JobsApiError(f"{self.name} has shown no key that would have to be accepted.")
+            Scheduler.objects.filter(pk=self.pk).update(
+                host_key=self.offered_host_key, offered_host_key="", retry_at=None, refresh_requested_at=None
+            )
+            enqueue("refresh", self.pk, self.name)
+        self.refresh_from_db()
+
+    @property
+    def offered_fingerprint(self) -> str:
+        """The SHA-256 of the key that waits to be accepted, as ``ssh-keygen -l`` prints it; empty if there is none."""
+        return fingerprint(self.offered_host_key)
+
+    @property
+    def host_fingerprint(self) -> str:
+        """The SHA-256 of the accepted host key, as ``ssh-keygen -l`` prints it; empty if there is none."""
+        return fingerprint(self.host_key)
+
+
+def fingerprint(key: str) -> str:
+    """The SHA-256 of a public key given as type and key, as ``ssh-keygen -l`` prints it; RFC 4253, section 6.6."""
+    words = key.split()
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+    except (IndexError, ValueError):
+        return ""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 class DaskScheduler(Scheduler):

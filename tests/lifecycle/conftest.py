@@ -13,7 +13,7 @@ from django.db.models import F
 
 from jobsapi import lifecycle
 from jobsapi.exceptions import BackendUnavailable
-from jobsapi.models import Job, Scheduler
+from jobsapi.models import DaskJob, Job, Scheduler
 from jobsapi.testing import FakeBackend
 
 
@@ -45,7 +45,6 @@ def mailbox(settings, fake):
 class Blocking(FakeBackend):
     """A fake whose calls of one name wait until the test lets them go on."""
 
-    can_hold = False
     blocked: ClassVar[str] = ""
     go_on: ClassVar[threading.Event] = threading.Event()
     inside: ClassVar[list[str]] = []
@@ -55,6 +54,12 @@ class Blocking(FakeBackend):
             self.inside.append(name)
             assert self.go_on.wait(20)
         super()._call(name)
+
+
+@pytest.fixture
+def pausable(monkeypatch):
+    """Jobs that can be held: the fake can hold them, Dask could not."""
+    monkeypatch.setattr(DaskJob, "can_hold", True)
 
 
 @pytest.fixture

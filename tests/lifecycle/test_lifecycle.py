@@ -434,7 +434,7 @@ class TestStopping:
 
 
 class TestPausing:
-    def test_a_job_is_paused_and_resumed_when_the_scheduler_says_so(self, silent, execute):
+    def test_a_job_is_paused_and_resumed_when_the_scheduler_says_so(self, silent, pausable, execute):
         job = execute()
         lifecycle.submit(job.pk)
 
@@ -451,7 +451,7 @@ class TestPausing:
         lifecycle.refresh(job.scheduler_id)
         assert (row(job).cached_status, row(job).requested) == ("Running", "")
 
-    def test_a_job_that_is_not_accepted_yet_is_paused_once_it_is(self, fake, mailbox, execute):
+    def test_a_job_that_is_not_accepted_yet_is_paused_once_it_is(self, fake, pausable, mailbox, execute):
         job = execute()
         job.pause()
 
@@ -477,7 +477,7 @@ class TestPausing:
         [("pause", "cannot become Paused now.*can be paused"), ("resume", "cannot become Running now.*can be resumed")],
     )
     def test_a_job_that_was_not_executed_or_is_being_stopped_is_refused(
-        self, silent, make_job, execute, command, words
+        self, silent, pausable, make_job, execute, command, words
     ):
         pending, stopping = make_job(), execute()
         pending.save()
@@ -797,7 +797,7 @@ class TestBulkhead:
     def test_a_scheduler_gets_its_share_of_threads_and_no_more(
         self, settings, blocking, silent, execute, other_scheduler
     ):
-        settings.JOBSAPI = {**settings.JOBSAPI, "SCHEDULER_THREADS": 2}
+        settings.JOBSAPI = {**settings.JOBSAPI, "SCHEDULER_THREADS": 3}
         jobs = [execute(name=f"job {n}") for n in range(5)]
         lifecycle.submit(jobs[0].pk)
         for job in jobs:
@@ -820,6 +820,24 @@ class TestBulkhead:
             thread.join(20)
         assert [row(job).result for job in jobs] == [job.pk for job in jobs]
         assert silent.exchanges.count("fetch_results") == 5
+
+    def test_results_are_fetched_while_a_backlog_is_being_submitted(self, blocking, silent, execute):
+        done = execute(name="done")
+        lifecycle.submit(done.pk)
+        FakeBackend.finish(done, 42)
+        lifecycle.refresh(done.scheduler_id)
+        blocking.blocked = "submit"
+        waiting = [execute(name=f"job {n}") for n in range(3)]
+        busy = background(lifecycle.submit, waiting[0].pk)
+        eventually(lambda: len(blocking.inside) == 1)
+        lifecycle.submit(waiting[1].pk)  # returns at once, and leaves the last place to others
+
+        lifecycle.fetch_results(done.pk)
+
+        assert row(done).result == 42
+        blocking.go_on.set()
+        busy.join(20)
+        assert all(row(job).native_id for job in waiting)
 
     def test_processing_a_result_keeps_the_scheduler_for_nobody(self, settings, silent, execute):
         settings.JOBSAPI = {**settings.JOBSAPI, "SCHEDULER_THREADS": 1}
@@ -1007,7 +1025,7 @@ class TestRescue:
         self.tick(mailbox)
         assert mailbox.sent == []
 
-    def test_every_wish_is_fulfilled_though_every_message_is_lost(self, settings, mailbox, fake, execute):
+    def test_every_wish_is_fulfilled_though_every_message_is_lost(self, settings, mailbox, fake, pausable, execute):
         settings.JOBSAPI = {**settings.JOBSAPI, "REFRESH_INTERVAL": 0.0}
         job = execute("work")
         self.tick(mailbox)
@@ -1324,7 +1342,7 @@ class TestStatements:
             lifecycle.rescue()
             lifecycle.refresh_due()
 
-        assert len(queries) == 10
+        assert len(queries) == 11
 
 
 def test_the_input_of_a_job_is_what_execute_was_given(silent, execute):

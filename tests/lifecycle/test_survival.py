@@ -97,7 +97,7 @@ def test_a_scheduler_without_a_host_takes_up_no_thread_and_says_what_to_do(setti
             lifecycle.submit(job.pk)
         time_passes(3600)
 
-    assert BULKHEAD._inside[job.scheduler_id] == 0
+    assert BULKHEAD._inside[job.scheduler_id].total() == 0
     assert "has no host" in Scheduler.objects.get().last_error
     assert "unreachable since" in row(job).status_message
 

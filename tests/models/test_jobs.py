@@ -209,7 +209,7 @@ class TestCreating:
 
     @pytest.mark.parametrize("job_type", [None, "", "CONDORR", "Job", Job, int, 7])
     def test_an_unknown_job_type_is_refused_with_the_known_ones(self, manager, user, job_type):
-        with pytest.raises(UnknownJobType, match="BASIC, DASK, FLOOD"):
+        with pytest.raises(UnknownJobType, match="BASIC, CONDORJOB, CONDORWORKFLOW, DASK, FLOOD"):
             manager.create_job("job", user, job_type=job_type)
 
     def test_an_unknown_attribute_is_refused(self, manager, user):

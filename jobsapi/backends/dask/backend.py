@@ -13,7 +13,7 @@ from dask.utils import format_bytes
 from distributed import Client, Future
 
 from jobsapi import conf
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result
+from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
 from jobsapi.backends.dask import scheduler as remote
 from jobsapi.backends.dask.client import Exchanges, exchange
 from jobsapi.backends.dask.graph import attempt_graph, leaves_of, refusing, use_portable_shuffles
@@ -148,19 +148,19 @@ class DaskBackend(Backend):
         """See ``Backend``."""
         self.exchanges.run(remote.discard, [datasets_of(job) for job in jobs], timeout=conf.get("POLL_TIMEOUT"))
 
-    def logs(self, job: Job) -> dict[str, str]:
+    def logs(self, job: Job) -> dict[str, Tail]:
         """See ``Backend``. Of the scheduler, and of the workers that have to do with the job or else the first few."""
         assert job.submission_id is not None
         attempt = job.submission_id.hex
         timeout = conf.get("POLL_TIMEOUT")
-        found = {"scheduler": text(self.exchanges.scheduler_logs(LOG_LINES, timeout=timeout), attempt)}
+        found = {"scheduler": Tail(text(self.exchanges.scheduler_logs(LOG_LINES, timeout=timeout), attempt))}
         workers = self.exchanges.run(remote.workers_of, datasets_of(job), WALK_LIMIT, LOG_WORKERS, timeout=timeout)
         for address in workers:
             try:
                 lines = self.exchanges.worker_logs([address], LOG_LINES, timeout=timeout / LOG_WORKERS)
-                found[f"worker {address}"] = text(lines[address], attempt)
+                found[f"worker {address}"] = Tail(text(lines[address], attempt))
             except BackendUnavailable as error:
-                found[f"worker {address}"] = str(error)
+                found[f"worker {address}"] = Tail(str(error))
         return found
 
     def check(self) -> Health:

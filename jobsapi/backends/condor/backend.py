@@ -1,0 +1,352 @@
+"""Jobs of HTCondor. One command tells of all of them, whichever way it gets to the submit host."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from jobsapi import conf
+from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
+from jobsapi.backends.condor import ads, control, node_status, observe
+from jobsapi.backends.condor.ads import Ad
+from jobsapi.backends.condor.dag import dag_of, node_of
+from jobsapi.backends.condor.description import describe
+from jobsapi.backends.condor.layout import Layout, layout_of
+from jobsapi.backends.condor.transport import CommandKilled, Completed, Transport, transport_of
+from jobsapi.exceptions import BackendUnavailable, InvalidJob, SchedulerMissing, SubmissionOver, TransferFailed
+from jobsapi.status import Status
+
+if TYPE_CHECKING:
+    from jobsapi.models import CondorJob, CondorWorkflow, CondorWorkflowJobNode, CondorWorkflowNode, Scheduler
+
+    HTCondorJob: TypeAlias = CondorJob | CondorWorkflow
+
+STATUS_FILE_MAX = 8 * 1024**2
+"""Bytes of DAGMan's node status file that are read: 300 to 400 a node."""
+LOG_TAIL = 64 * 1024
+"""Bytes of the end of each log that are fetched while a job runs somewhere else."""
+RECORDS = 4
+"""Records of the history that are read of each node of a workflow that has ended: its tries and its procs."""
+REASON = "Asked for in the portal."
+"""What HTCondor tells as the reason of a removal, a hold or a release."""
+
+
+class CondorBackend(Backend):
+    """Speaks to one schedd, on this machine or over the one SSH connection that this process keeps to its host."""
+
+    def __init__(self, scheduler: Scheduler | None) -> None:
+        if scheduler is None:
+            raise SchedulerMissing("A job of HTCondor needs a CondorScheduler. Give it one with scheduler=...")
+        super().__init__(scheduler)
+        self.transport: Transport = transport_of(scheduler)
+        self.remote = not scheduler.is_local  # type: ignore[attr-defined]
+
+    @classmethod
+    def prepare(cls, job: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Packed:
+        """See ``Backend``. All that has to lie in the job's folder is made up once, so what is wrong shows now."""
+        if args or kwargs:
+            raise InvalidJob("HTCondor runs an executable: name it with set_attribute('executable', ...).")
+        layout_of(job)
+        return Packed()
+
+    def open(self) -> None:
+        """See ``Backend``."""
+        self.transport.open()
+
+    def close(self) -> None:
+        """See ``Backend``."""
+        self.transport.close()
+
+    def find(self, jobs: Sequence[Any]) -> dict[Any, Accepted]:
+        """See ``Backend``. Queue first and then history: a job may have gone from the one to the other."""
+        found = self._clusters(job.submission_id.hex for job in jobs)
+        return {job: self._accepted(job, found[mark]) for job in jobs if (mark := job.submission_id.hex) in found}
+
+    def submit(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, Accepted | InvalidJob]]:
+        """See ``Backend``."""
+        for job in jobs:
+            try:
+                yield job, self._submit(job)
+            except InvalidJob as refusal:
+                yield job, refusal
+
+    def poll(self, jobs: Sequence[Any]) -> dict[Any, Observation]:
+        """See ``Backend``. At most two commands and one read: the queue, the history, DAGMan's files."""
+        flows = [job for job in jobs if job.is_workflow]
+        dagmans = {cluster for job in flows for cluster in dagmans_of(job)}
+        queue = self._ads(ads.queue_command(conf.get("PORTAL"), self.identity, dagmans))
+        waiting = observe.positions(queue)
+        present = ads_of(jobs, queue)
+        missing = {job.cluster_id: numbers for job in jobs if (numbers := missing_of(job, present[job]))}
+        nodes = {job.cluster_id: RECORDS * job.backend_state["parts"] for job in flows if job.cluster_id in missing}
+        history = self._ads(ads.history_command(self.identity, missing, nodes)) if missing else []
+        gone = ads_of(jobs, history)
+        statuses = self._node_statuses(flows)
+        seen = {
+            job: observe_flow(job, present[job], gone[job], statuses.get(job), waiting)
+            if job.is_workflow
+            else observe.observe_job(present[job], gone[job], job.backend_state, None, waiting.get(job.cluster_id))
+            for job in jobs
+        }
+        return {job: observation for job, observation in seen.items() if observation is not None}
+
+    def cancel(self, jobs: Sequence[Any]) -> Iterable[Any]:
+        """See ``Backend``. HTCondor takes its time; only those that it is done with are known to be gone."""
+        self._tell(control.remove_command(self.identity, [job.native_id for job in jobs], REASON))
+        return [job for job in jobs if job._status == Status.RESULTS_READY]
+
+    def hold(self, jobs: Sequence[Any]) -> None:
+        """See ``Backend``. A workflow is held with all its nodes that HTCondor has."""
+        plain, dagmans = split(jobs)
+        self._tell(control.hold_command(self.identity, plain, dagmans, REASON))
+
+    def release(self, jobs: Sequence[Any]) -> None:
+        """See ``Backend``."""
+        plain, dagmans = split(jobs)
+        for command in control.release_commands(self.identity, plain, dagmans, REASON):
+            self._tell(command)
+
+    def control_parts(self, job: Any, verb: str, parts: Sequence[str]) -> None:
+        """See ``Backend``. Parts are procs by their number, or nodes by their name. Raises ``InvalidJob``."""
+        ids = nodes_of(job, parts) if job.is_workflow else [f"{job.native_id}.{part}" for part in parts]
+        inner = [int(each) for each in ids if job.is_workflow and int(each) in job.backend_state.get("sub_dags", ())]
+        if verb == "cancel":
+            self._tell(control.remove_command(self.identity, ids, REASON))
+        elif verb == "hold":
+            self._tell(control.hold_command(self.identity, ids, inner, REASON))
+        else:
+            for command in control.release_commands(self.identity, ids, inner, REASON):
+                self._tell(command)
+
+    def fetch_results(self, job: Any) -> Result:
+        """See ``Backend``. The result is its files: they are in ``job.folder`` when this returns, or when it fails."""
+        left_out = self._bring(job)
+        outcome = Status(job.backend_state.get("outcome", Status.COMPLETE))
+        message = " ".join([job.backend_state.get("outcome_message", ""), *left_out]).strip()
+        if outcome == Status.ERROR:
+            raise InvalidJob(message)
+        return Result(None, outcome, message)
+
+    def cleanup(self, jobs: Sequence[Any]) -> None:
+        """See ``Backend``. What lies at a submit host comes home before it is removed, unless the job is deleted."""
+        marks = [job.submission_id.hex for job in jobs if job.submission_id]
+        self._tell(control.remove_marked_command(self.identity, marks, "The job has ended in the portal."))
+        if not self.remote:
+            return
+        unfetched = [job for job in jobs if job.deleted_at is None and job._status in (Status.ABORTED, Status.ERROR)]
+        for job in self._marks_at_host(unfetched):
+            self._bring(job)
+        self.transport.remove([self._folder(job) for job in jobs])
+
+    def logs(self, job: Any) -> dict[str, Tail]:
+        """See ``Backend``. Those of a job on this machine are files of its folder, so nobody has to fetch them."""
+        if not self.remote:
+            return {}
+        tails = self.transport.tails(self._folder(job), job.backend_state.get("logs", ()), LOG_TAIL)
+        return {name: Tail(tail.text, tail.offset, tail.size) for name, tail in tails.items()}
+
+    def check(self) -> Health:
+        """See ``Backend``."""
+        said = self._run(["condor_version"])
+        if said.status:
+            raise BackendUnavailable(control.refusal(said.err or said.out))
+        version = control.version_of(said.out)
+        slots = self._run(["condor_status", "-af", "State"])
+        capacity = len(slots.out.split()) if slots.status == 0 else 0
+        return Health(f"HTCondor {version}, as {self.identity}: {capacity} slots.", {"HTCondor": version}, capacity)
+
+    @classmethod
+    def condorpy_job(cls, part: CondorJob | CondorWorkflowJobNode) -> Any:
+        """The condorpy Job of a job or of a node."""
+        return describe(part)
+
+    @classmethod
+    def condorpy_workflow(cls, job: CondorWorkflow) -> Any:
+        """The condorpy Workflow of a workflow, with its nodes."""
+        return dag_of(job)
+
+    @classmethod
+    def condorpy_node(cls, node: CondorWorkflowNode) -> Any:
+        """The condorpy Node of a node."""
+        return node_of(node)
+
+    @property
+    def identity(self) -> str:
+        """Who we are at the schedd, as ``user@domain``: asked once for each connection."""
+        if not self.transport.identity:
+            said = self._run(control.WHOAMI)
+            self.transport.identity = control.identity_of(said.out)
+        return self.transport.identity
+
+    def _submit(self, job: HTCondorJob) -> Accepted:
+        folder = self._folder(job)
+        self._take_home(job, folder)
+        layout = layout_of(job)
+        kept = self._make_room(job, layout)
+        texts = {**layout.texts, job.MARK: job.folder_mark}
+        self.transport.stage(folder, texts=texts, folders=layout.folders, inputs={**kept, **layout.inputs})
+        try:
+            said = self.transport.run(layout.submit, folder=folder, timeout=conf.get("SUBMIT_TIMEOUT"))
+        except CommandKilled as error:
+            raise SubmissionOver(str(error)) from error
+        if control.unreachable(said.status, said.err):
+            raise SubmissionOver(control.refusal(said.err))
+        try:
+            if said.status == 0:
+                return self._accepted(job, control.cluster_id_of(said.out), layout)
+            raise InvalidJob(control.refusal(said.err))
+        except InvalidJob:  # whatever it said, what counts is whether the schedd has it
+            cluster = self._clusters([layout.mark]).get(layout.mark)
+            if cluster is None:
+                raise
+            return self._accepted(job, cluster, layout)
+
+    def _accepted(self, job: HTCondorJob, cluster: int, layout: Layout | None = None) -> Accepted:
+        layout = layout or layout_of(job, inputs_are_there=True)
+        state = {
+            "logs": list(layout.logs),
+            "parts": layout.parts,
+            "remote": self.remote,
+            "status_file": layout.status_file,
+        }
+        return Accepted(str(cluster), state, layout.parts)
+
+    def _take_home(self, job: HTCondorJob, folder: str) -> None:
+        """Bring home and remove what an earlier attempt has left at the submit host."""
+        for mark in self._marks_at_host([job]).values():
+            if mark != job.folder_mark:
+                self._remove_attempt(mark.split()[-1])
+                self._bring(job)
+                self.transport.remove([folder])
+
+    def _marks_at_host(self, jobs: Sequence[HTCondorJob]) -> dict[HTCondorJob, str]:
+        """What stands in the marks of jobs whose folders are at a submit host, in one exchange."""
+        paths = {job: f"{self._folder(job)}/{job.MARK}" for job in jobs if self.remote}
+        found = self.transport.read(list(paths.values()), limit=1_000) if paths else {}
+        return {job: found[path].decode("ascii", "replace") for job, path in paths.items() if path in found}
+
+    def _make_room(self, job: HTCondorJob, layout: Layout) -> Mapping[str, Any]:
+        """Remove what an earlier attempt has left here, unless this one goes on with it: then that goes to the host."""
+        earlier = job.attempt_in_folder()
+        if earlier in (None, layout.mark):
+            return {}
+        if not self.remote:
+            self._remove_attempt(earlier)
+        if layout.resumes:
+            written = {job.MARK, *layout.texts, *layout.inputs}
+            return {name: path for name, path in files_in(job.folder) if name not in written} if self.remote else {}
+        job.remove_files()
+        return {}
+
+    def _remove_attempt(self, mark: str) -> None:
+        """Have HTCondor forget an attempt that the portal has ended."""
+        self._tell(control.remove_marked_command(self.identity, [mark], "It was submitted again in the portal."))
+
+    def _bring(self, job: HTCondorJob) -> tuple[str, ...]:
+        """Have all files of a job on this machine; what was left out, in sentences."""
+        if not self.remote:
+            return ()
+        try:
+            job.attempt_in_folder()
+        except InvalidJob as error:
+            raise TransferFailed(str(error)) from error
+        return self.transport.bring(self._folder(job), job.folder).skipped
+
+    def _node_statuses(self, flows: Sequence[Any]) -> dict[Any, node_status.NodeStatuses | None]:
+        paths = {job: f"{self._folder(job)}/{job.backend_state.get('status_file')}" for job in flows}
+        files = self.transport.read(list(paths.values()), limit=STATUS_FILE_MAX) if paths else {}
+        return {job: node_status.parse(files[path].decode()) for job, path in paths.items() if path in files}
+
+    def _clusters(self, marks: Iterable[str]) -> dict[str, int]:
+        """The clusters that attempts have become, by the hex of their ``submission_id``."""
+        in_queue, in_history = ads.find_commands(self.identity, marks)
+        return ads.accepted(self._ads(in_queue), self._ads(in_history))
+
+    def _folder(self, job: HTCondorJob) -> str:
+        return self.transport.folder_of(job.workspace, job.folder.name, job.uid.hex, conf.get("PORTAL"))
+
+    def _ads(self, command: Sequence[str]) -> list[Ad]:
+        said = self._run(command)
+        if said.status:
+            raise BackendUnavailable(control.refusal(said.err))
+        return ads.parse_ads(said.out)
+
+    def _tell(self, command: Sequence[str]) -> None:
+        """Run a command whose exit status says little: the next poll tells what came of it."""
+        said = self._run(command)
+        if control.unreachable(said.status, said.err):
+            raise BackendUnavailable(control.refusal(said.err))
+
+    def _run(self, command: Sequence[str]) -> Completed:
+        return self.transport.run(command, folder=None, timeout=conf.get("POLL_TIMEOUT"))
+
+
+def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """All plain files in a folder, by their path relative to it. Links are left out."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(folder).as_posix(), path
+
+
+def dagmans_of(job: CondorWorkflow) -> set[int]:
+    """The clusters of a workflow's DAGMan and of those of its sub-DAGs."""
+    return {job.cluster_id, *map(int, job.backend_state.get("sub_dags", ()))}
+
+
+def split(jobs: Iterable[Any]) -> tuple[list[str], list[int]]:
+    """The clusters of jobs, and those of all DAGMans of workflows."""
+    jobs = list(jobs)
+    dagmans = [cluster for job in jobs if job.is_workflow for cluster in dagmans_of(job)]
+    return [job.native_id for job in jobs if not job.is_workflow], dagmans
+
+
+def nodes_of(job: CondorWorkflow, names: Iterable[str]) -> list[str]:
+    """The clusters of nodes. Raises ``InvalidJob`` for one that HTCondor does not have now."""
+    clusters = {name: str(job.node_states.get(name, {}).get("native_id") or "") for name in names}
+    if absent := [name for name, cluster in clusters.items() if not cluster]:
+        raise InvalidJob(f"Node {', '.join(absent)} is not at HTCondor now, so nothing can be asked of it.")
+    return list(clusters.values())
+
+
+def missing_of(job: HTCondorJob, present: Sequence[Ad]) -> set[int]:
+    """The parts of a job's cluster that are not in the queue, nor known to have ended. DAGMan is one part."""
+    if not job.is_workflow:
+        return observe.missing(present, job.backend_state, None)
+    return set() if any(ads.number(ad, "ClusterId") == job.cluster_id for ad in present) else {0}
+
+
+def ads_of(jobs: Iterable[Any], answer: Iterable[Ad]) -> Mapping[Any, list[Ad]]:
+    """The ads of each job: of its procs, or of its DAGMans and nodes.
+
+    A cluster of that number from before the schedd was set up anew is none of the job's.
+    """
+    by_cluster: dict[int, Any] = {}
+    by_dagman: dict[int, Any] = {}
+    for job in jobs:
+        by_cluster[job.cluster_id] = job
+        if job.is_workflow:
+            by_dagman |= dict.fromkeys(dagmans_of(job), job)
+    found: defaultdict[Any, list[Ad]] = defaultdict(list)
+    for ad in answer:
+        job = by_cluster.get(ads.number(ad, "ClusterId") or 0)
+        if job is not None and ads.text(ad, "JobsApiId") == job.submission_id.hex:
+            found[job].append(ad)
+        elif (flow := by_dagman.get(ads.number(ad, "DAGManJobId") or 0)) is not None:
+            found[flow].append(ad)
+    return found
+
+
+def observe_flow(
+    job: CondorWorkflow,
+    present: Sequence[Ad],
+    gone: Sequence[Ad],
+    status: node_status.NodeStatuses | None,
+    waiting: Mapping[int, int],
+) -> Observation | None:
+    """What is seen of a workflow whose DAGMan is in the queue, in the history, or nowhere."""
+    own = [[ad for ad in each if ads.number(ad, "ClusterId") == job.cluster_id] for each in (present, gone)]
+    dagman = next(iter(own[0] or own[1]), None)
+    nodes, records = ([ad for ad in each if ad is not dagman] for each in (present, gone))
+    return observe.observe_workflow(dagman, not own[0], nodes, status, job.backend_state, waiting, records)

@@ -1,0 +1,121 @@
+"""The documented examples, word for word, on the pool: locally and over SSH."""
+
+import os
+from pathlib import Path
+
+from jobsapi.models import CondorWorkflowJobNode
+
+
+def test_the_example_of_the_reference_runs_as_it_stands(manager, user, place, worker, scripts, script):
+    app_workspace = str(scripts)
+    script("my_script.py", "cat input_1 input_2 > output.txt; echo done; echo careful >&2")
+    (scripts / "input_1").write_text("one\n")
+    (scripts / "input_2").write_text("two\n")
+    job_manager = manager
+
+    job = job_manager.create_job(
+        name="myjob_{id}",  # required
+        user=user,  # required
+        job_type="CONDOR",  # required
+        # any other properties can be passed in as kwargs
+        attributes={"attribute1": "attr1", "transfer_input_files": ("../input_1", "../input_2")},
+        condorpy_template_name="vanilla_transfer_files",
+        remote_input_files=(
+            os.path.join(app_workspace, "my_script.py"),
+            os.path.join(app_workspace, "input_1"),
+            os.path.join(app_workspace, "input_2"),
+        ),
+        scheduler=place,
+    )
+    job.extended_properties = {"one": 1, "two": 2}
+    job.set_attribute("executable", "my_script.py")
+    job.save()
+    job.execute()
+
+    ended = worker.ended(job)
+
+    assert (ended.cached_status, ended.status_message) == ("Complete", "")
+    assert ended.name == f"myjob_{job.pk}"
+    folder = Path(ended.initial_dir)
+    assert (folder / "output.txt").read_text() == "one\ntwo\n"
+    logs = ended.get_logs()
+    assert "done\n" in logs.values()
+    assert "careful\n" in logs.values()
+    assert any("Job terminated" in log for log in logs.values())
+    assert ended.backend_state["exit_code"] == 0
+    assert ended.cluster_id > 0
+    assert folder.parent.parent == Path(ended.workspace)
+
+
+def test_a_workflow_of_three_nodes_hands_its_files_on(manager, user, place, worker, scripts, script):
+    for name, text in {
+        "a.sh": "cat a_input > a_output; echo A >> a_output",
+        "b.sh": "cat a_output > b_output; echo B >> b_output",
+        "c.sh": "cat b_output > c_output; echo C >> c_output",
+    }.items():
+        script(name, text)
+    (scripts / "a_input").write_text("in\n")
+    workflow = manager.create_job("flow {id}", user, job_type="CONDORWORKFLOW", scheduler=place)
+    workflow.save()
+
+    def node(letter, files, inputs):
+        made = CondorWorkflowJobNode(
+            name=letter.upper(),
+            workflow=workflow,
+            condorpy_template_name="vanilla_transfer_files",
+            remote_input_files=[str(scripts / f"{letter}.sh"), *(str(scripts / file) for file in files)],
+            attributes={
+                "executable": f"{letter}.sh",
+                "transfer_input_files": inputs,
+                "transfer_output_files": [f"{letter}_output"],
+            },
+        )
+        made.save()
+        return made
+
+    a = node("a", ["a_input"], ["../a_input"])
+    b = node("b", [], ["../A/a_output"])
+    c = node("c", [], ["../B/b_output"])
+    b.add_parent(a)
+    c.add_parent(b)
+    workflow.execute()
+
+    ended = worker.ended(workflow)
+
+    assert (ended.cached_status, ended.status_message) == ("Complete", "")
+    assert (ended.progress_done, ended.progress_total) == (3, 3)
+    assert (ended.folder / "C" / "c_output").read_text() == "in\nA\nB\nC\n"
+    assert {name: state["status"] for name, state in ended.node_states.items()} == {"A": "COM", "B": "COM", "C": "COM"}
+    assert ended.get_job("B").cluster_id > ended.cluster_id
+    names = [log.name for log in ended.list_logs()]
+    assert any(name.endswith(".dagman.out") for name in names)
+    assert any(name.startswith("B/logs/") and name.endswith(".err") for name in names)
+
+
+def test_what_a_processing_function_makes_of_the_files_is_the_result(place, worker, script, execute):
+    job = execute(
+        place, script("flood.sh", "echo 42 > level"), process_results_function="tests.htcondor.functions.level"
+    )
+
+    assert worker.ended(job).result == 42
+
+
+def test_over_ssh_nothing_is_left_at_the_submit_host(remote, condor_pool, worker, script, execute):
+    job = execute(remote, script("flood.sh", "echo 42 > level"))
+    home = Path(f"~{condor_pool.user}").expanduser()
+
+    assert worker.ended(job).cached_status == "Complete"
+
+    assert (Path(job.folder) / "flood" / "level").exists() or list(job.folder.rglob("level"))
+    assert not list(home.glob(f"**/{job.remote_id}"))
+
+
+def test_two_jobs_of_one_name_in_one_workspace_share_nothing(local, worker, script, execute):
+    first = execute(local, script("a.sh", "echo first > output"), name="same")
+    second = execute(local, script("a.sh", "echo second > output"), name="same")
+    # Both were given a.sh; the first one had not been staged when it was written anew.
+    ended = [worker.ended(job) for job in (first, second)]
+
+    assert [job.cached_status for job in ended] == ["Complete", "Complete"]
+    assert ended[0].folder != ended[1].folder
+    assert all((Path(job.initial_dir) / "output").exists() for job in ended)

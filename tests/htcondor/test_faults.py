@@ -1,0 +1,256 @@
+"""What goes wrong between the portal and HTCondor: no job changes its status for it, none is lost, none runs twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
+from jobsapi import lifecycle
+from jobsapi.backends.condor.transport import transport_of
+from jobsapi.compute import create_condor_scheduler
+from jobsapi.exceptions import BackendUnavailable
+from jobsapi.models import Job, JobEvent, Scheduler
+from tests.lifecycle.conftest import time_passes
+from tests.rig.eventually import eventually
+from tests.rig.services import database_url, missing
+
+
+def accepted(jobs):
+    """How often each job was accepted, as its history tells."""
+    events = JobEvent.objects.filter(job__in=[job.pk for job in jobs], message__contains="by local as")
+    return Counter(events.values_list("job", flat=True))
+
+
+def in_queue_and_history(pool, portal_ids):
+    """How many clusters the pool has or had for each attempt."""
+    ads = [*pool.queue(), *pool.history()]
+    return Counter(ad["JobsApiId"] for ad in ads if ad.get("JobsApiId") in portal_ids)
+
+
+@pytest.mark.timeout(300)
+def test_a_schedd_killed_while_fifty_jobs_are_submitted_has_each_of_them_once(
+    local, worker, script, execute, condor_pool, settings
+):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LEASE": 2.0, "SUBMIT_TIMEOUT": 5.0}
+    path = script("quick.sh", "exit 0")
+    jobs = [execute(local, path, name=f"job {number}") for number in range(50)]
+
+    def kill_in_the_middle():
+        try:
+            eventually(lambda: Job.objects.exclude(native_id="").count() >= 15, timeout=60)
+            condor_pool.kill_schedd()
+        finally:
+            connections.close_all()
+
+    killer = threading.Thread(target=kill_in_the_middle)
+    killer.start()
+    with pytest.raises(BackendUnavailable):
+        lifecycle.submit(jobs[0].pk)
+    killer.join()
+    scheduler = Scheduler.objects.get()
+    assert scheduler.last_error
+    assert Job.objects.filter(_status="SUB").count() == 50
+    waiting = Job.objects.filter(native_id="").first()
+    assert "unreachable since" in waiting.status_message
+
+    ended = [worker.ended(job, timeout=200) for job in jobs]
+
+    assert Counter(job.cached_status for job in ended) == {"Complete": 50}
+    assert set(accepted(jobs).values()) == {1}
+    assert in_queue_and_history(condor_pool, {job.submission_id.hex for job in jobs}) == {
+        job.submission_id.hex: 1 for job in jobs
+    }
+
+
+KILLED = """
+import os, signal, sys
+import django
+django.setup()
+from jobsapi import lifecycle, steps
+def die(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+steps._accept = die
+lifecycle.submit(int(sys.argv[1]))
+"""
+
+
+def test_a_worker_killed_after_condor_submit_leaves_a_job_that_is_adopted(
+    place, worker, script, execute, condor_pool, settings
+):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LEASE": 1.0, "SUBMIT_TIMEOUT": 1.0}
+    job = execute(place, script("ran.sh", "echo ran >> ran; sleep 1"))
+    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    command = [sys.executable, "-c", KILLED, str(job.pk)]
+    killed = subprocess.run(command, env=environment, timeout=60, check=False, cwd=Path(__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL
+    assert Job.objects.get().native_id == ""
+    time_passes(3600)
+
+    ended = worker.ended(job)
+
+    assert ended.cached_status == "Complete"
+    assert any("An earlier try had arrived" in event.message for event in job.events.all())
+    assert in_queue_and_history(condor_pool, {job.submission_id.hex}) == {job.submission_id.hex: 1}
+    (output,) = ended.folder.rglob("ran")
+    assert output.read_text() == "ran\n"
+
+
+def test_a_schedd_that_is_away_changes_no_status_and_is_told_of(local, worker, script, execute, condor_pool):
+    running = execute(local, script("wait.sh", "while ! test -e /proc/1/x; do sleep 1; done"), name="running")
+    worker.until(running, "Running")
+    with condor_pool.without_schedd():
+        with pytest.raises(BackendUnavailable):
+            lifecycle.refresh(local.pk)
+        waiting = execute(local, "/bin/true", name="waiting")
+        Scheduler.objects.update(retry_at=None)
+        with pytest.raises(BackendUnavailable):
+            lifecycle.submit(waiting.pk)
+
+        scheduler = Scheduler.objects.get()
+        assert scheduler.unreachable_since
+        assert scheduler.last_error
+        assert Job.objects.get(pk=running.pk).cached_status == "Running"
+        assert Job.objects.get(pk=waiting.pk).cached_status == "Submitted"
+        assert scheduler.last_error in Job.objects.get(pk=waiting.pk).status_message
+
+    running.stop()
+    assert worker.ended(running).cached_status == "Aborted"
+    assert worker.ended(waiting).cached_status == "Complete"
+    assert Scheduler.objects.get().last_error == ""
+
+
+def test_a_silent_schedd_costs_the_time_out_and_no_other_scheduler_waits(
+    local, remote, worker, script, execute, condor_pool, settings
+):
+    settings.JOBSAPI = {**settings.JOBSAPI, "POLL_TIMEOUT": 2.0}
+    job = execute(local, script("wait.sh", "sleep 300"))
+    worker.until(job, "Running")
+    with condor_pool.frozen_schedd():
+        with pytest.raises(BackendUnavailable, match="did not answer in time"):
+            lifecycle.refresh(local.pk)
+        assert Job.objects.get(pk=job.pk).cached_status == "Running"
+
+    assert worker.until(job, "Running", timeout=30)
+    job.stop()
+    worker.ended(job)
+
+
+def test_a_cut_connection_is_made_again_and_no_job_changes(remote, worker, script, execute, condor_pool):
+    job = execute(remote, script("wait.sh", "sleep 300"))
+    worker.until(job, "Running")
+    transport = transport_of(remote)
+    before = transport.exchanges["connect"]
+
+    assert condor_pool.cut_ssh()
+    lifecycle.refresh(remote.pk)
+
+    assert transport.exchanges["connect"] == before + 1
+    assert Job.objects.get(pk=job.pk).cached_status == "Running"
+    assert Scheduler.objects.get(pk=remote.pk).last_error == ""
+    job.stop()
+    worker.ended(job)
+
+
+def test_a_silent_sshd_costs_the_time_out_and_is_told_of(remote, worker, script, execute, condor_pool, settings):
+    settings.JOBSAPI = {**settings.JOBSAPI, "POLL_TIMEOUT": 2.0, "SSH_TIMEOUT": 2.0}
+    job = execute(remote, script("wait.sh", "sleep 300"))
+    worker.until(job, "Running")
+    with condor_pool.frozen_ssh():
+        for _ in range(2):  # over the old connection, and then over none
+            Scheduler.objects.update(retry_at=None)
+            with pytest.raises(BackendUnavailable):
+                lifecycle.refresh(remote.pk)
+        assert Job.objects.get(pk=job.pk).cached_status == "Running"
+        assert Scheduler.objects.get(pk=remote.pk).unreachable_since
+
+    job.stop()
+    assert worker.ended(job).cached_status == "Aborted"
+
+
+@pytest.mark.parametrize("change", ["unknown", "other"])
+def test_nothing_is_sent_to_a_host_whose_key_nobody_accepted(remote, make, condor_pool, change):
+    Scheduler.objects.filter(pk=remote.pk).update(host_key="" if change == "unknown" else OTHER_KEY)
+    scheduler = Scheduler.objects.get(pk=remote.pk)
+    job = make(scheduler, attributes={"executable": "/bin/true"})
+    job.execute()
+
+    with pytest.raises(BackendUnavailable, match="SHA256"):
+        lifecycle.submit(job.pk)
+
+    told = Scheduler.objects.get(pk=remote.pk)
+    assert told.offered_host_key.startswith("ssh-")
+    told.accept_host_key()
+    lifecycle.submit(job.pk)
+    assert Job.objects.get(pk=job.pk).native_id
+
+
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0fWVRPjuy6Uh+PZYQ4nRgLPv5ZzdBvPcFxIXHiGRFM"
+
+
+def test_a_job_that_vanished_from_queue_and_history_is_lost_after_the_grace_period(
+    local, worker, script, execute, condor_pool, settings
+):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 60.0}
+    job = execute(local, script("wait.sh", "sleep 300"))
+    running = worker.until(job, "Running")
+    condor_pool.condor("condor_rm", str(running.cluster_id))
+    eventually(lambda: condor_pool.queue(str(running.cluster_id)) == [], timeout=30)
+    condor_pool.forget_history()
+
+    lifecycle.refresh(local.pk)
+    assert Job.objects.get().cached_status == "Running"
+    time_passes(61)
+    ended = worker.ended(job)
+
+    assert (ended.cached_status, ended.attempts) == ("Error", 1)
+    assert ended.status_message.startswith("Lost: local does not know the job any more.")
+
+
+def test_a_full_disk_at_the_other_end_is_told_of_and_the_job_goes_on_when_there_is_room(
+    remote, worker, script, execute, condor_pool
+):
+    home = Path(f"~{condor_pool.user}").expanduser() / "jobsapi"
+    job = execute(remote, script("ok.sh", "exit 0"))
+    with full_disk(home):
+        with pytest.raises(BackendUnavailable, match="is full"):
+            lifecycle.submit(job.pk)
+        assert Job.objects.get().cached_status == "Submitted"
+        assert Scheduler.objects.get().last_error
+
+    assert worker.ended(job).cached_status == "Complete"
+
+
+@contextmanager
+def full_disk(folder):
+    """A tiny file system, full, in place of a folder."""
+    folder.mkdir(exist_ok=True)
+    options = "size=8k,mode=777"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        missing(f"No file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        with suppress(OSError):
+            (folder / "full").write_bytes(b"x" * 65_536)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_host_that_is_not_there_is_told_of_in_words(db, condor_tools, ready, make):
+    scheduler = create_condor_scheduler("gone", "127.0.0.1", "nobody", "pw", port=1)
+    scheduler.save()
+    job = make(scheduler, attributes={"executable": "/bin/true"})
+    job.execute()
+
+    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1"):
+        lifecycle.submit(job.pk)
+
+    assert "unreachable since" in Job.objects.get().status_message
+    assert Job.objects.get().cached_status == "Submitted"

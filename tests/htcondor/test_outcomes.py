@@ -1,0 +1,171 @@
+"""How jobs end, and what is told of them: in HTCondor's words, never Complete of what failed."""
+
+import pytest
+
+from jobsapi.exceptions import InvalidJob
+from jobsapi.models import CondorWorkflowJobNode, Job, JobEvent
+
+
+def statuses(job):
+    """The statuses that the history tells of, each once, in their order."""
+    return list(dict.fromkeys(JobEvent.objects.filter(job=job.pk).order_by("pk").values_list("status", flat=True)))
+
+
+def test_a_failed_exit_code_is_an_error_that_names_it(place, worker, script, execute):
+    job = execute(place, script("bad.sh", "echo broken >&2; echo half > output; exit 3"))
+
+    ended = worker.ended(job)
+
+    assert ended.cached_status == "Error"
+    assert "xit code 3" in ended.status_message
+    assert "COM" not in statuses(job)
+    assert "broken\n" in ended.get_logs().values()
+    assert list(ended.folder.rglob("output"))
+
+
+def test_a_signal_is_an_error_that_names_it(local, worker, script, execute):
+    ended = worker.ended(execute(local, script("killed.sh", "kill -9 $$")))
+
+    assert ended.cached_status == "Error"
+    assert "signal 9" in ended.status_message
+
+
+def test_of_many_procs_each_is_counted(place, worker, script, execute):
+    job = execute(
+        place, script("part.sh", "sleep $1; exit $2"), attributes={"arguments": "$INT(Process) 0"}, num_jobs=4
+    )
+
+    various = worker.until(job, "Various")
+    ended = worker.ended(job)
+
+    assert various.progress_total == 4
+    assert "of 4" in various.status_message
+    assert (ended.cached_status, ended.progress_done) == ("Complete", 4)
+    assert len([log for log in ended.list_logs() if log.name.endswith(".out")]) == 4
+
+
+def test_procs_of_which_some_fail_end_various_complete_and_say_which(place, worker, script, execute):
+    job = execute(place, script("part.sh", "exit $(($1 % 2))"), attributes={"arguments": "$(Process)"}, num_jobs=4)
+
+    ended = worker.ended(job)
+
+    assert ended.cached_status == "Various-Complete"
+    assert "2 of 4 parts failed" in ended.status_message
+    assert "part 1: exit code 1" in ended.status_message
+    assert "COM" not in statuses(job)
+
+
+def test_procs_that_all_fail_are_an_error(local, worker, script, execute):
+    ended = worker.ended(execute(local, script("part.sh", "exit 7"), num_jobs=3))
+
+    assert ended.cached_status == "Error"
+    assert "All 3 parts failed: part 0: exit code 7" in ended.status_message
+
+
+def test_one_that_the_scheduler_holds_is_paused_with_its_reason(local, worker, execute, script):
+    job = execute(local, script("ok.sh", "exit 0"), attributes={"transfer_output_files": "never_written"})
+
+    held = worker.until(job, "Paused")
+
+    assert "never_written" in held.status_message
+    assert "12" in held.status_message
+    assert held.cached_status == "Paused"
+    job.stop()
+    assert worker.ended(job).cached_status == "Aborted"
+
+
+def test_one_that_htcondor_refuses_is_an_error_in_its_words(place, worker, make):
+    job = make(place, attributes={"executable": "/bin/true", "requirements": "this is ) no expression"})
+    job.execute()
+
+    ended = worker.ended(job)
+
+    assert ended.cached_status == "Error"
+    assert "xpression" in ended.status_message or "equirements" in ended.status_message
+    assert ended.native_id == ""
+
+
+def test_what_does_not_exist_is_refused_at_the_door(local, make):
+    job = make(local, attributes={"executable": "run.sh"}, remote_input_files=["/nowhere/run.sh"])
+
+    with pytest.raises(InvalidJob, match=r"/nowhere/run\.sh"):
+        job.execute()
+
+    assert Job.objects.count() == 0
+
+
+def workflow_of(manager, user, scheduler, scripts, texts, parents=()):
+    """A workflow with one node for each script."""
+    workflow = manager.create_job("flow", user, job_type="CONDORWORKFLOW", scheduler=scheduler)
+    workflow.save()
+    nodes = {}
+    for name, text in texts.items():
+        path = scripts / f"{name}.sh"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        nodes[name] = CondorWorkflowJobNode(
+            name=name,
+            workflow=workflow,
+            condorpy_template_name="vanilla_transfer_files",
+            remote_input_files=[str(path)],
+            attributes={"executable": path.name},
+        )
+        nodes[name].save()
+    for child, parent in parents:
+        nodes[child].add_parent(nodes[parent])
+    return workflow
+
+
+def test_a_failed_node_makes_the_workflow_various_complete_and_resubmission_goes_on_from_there(
+    manager, user, place, worker, scripts
+):
+    texts = {
+        "A": "echo ran >> ../a_ran; exit 0",
+        "B": "exit 4",
+        "C": "exit 0",
+    }
+    workflow = workflow_of(manager, user, place, scripts, texts, [("B", "A"), ("C", "B")])
+    workflow.execute()
+
+    failed = worker.ended(workflow)
+
+    assert failed.cached_status == "Various-Complete"
+    assert "B" in failed.status_message
+    assert "4" in failed.status_message
+    states = failed.node_states
+    assert (states["A"]["status"], states["B"]["status"]) == ("COM", "ERR")
+    assert states["C"]["status"] != "COM"
+    first_try = states["A"]["native_id"]
+
+    (scripts / "B.sh").write_text("#!/bin/sh\nexit 0\n")
+    workflow = Job.objects.get(pk=workflow.pk)
+    workflow.resubmit()
+    resumed = worker.ended(workflow)
+
+    assert resumed.cached_status == "Complete"
+    assert resumed.node_states["A"].get("native_id") in (None, "", first_try)
+    assert resumed.node_states["C"]["status"] == "COM"
+
+
+def test_from_the_start_when_asked(manager, user, local, worker, scripts):
+    workflow = workflow_of(manager, user, local, scripts, {"A": "exit 0", "B": "exit 1"}, [("B", "A")])
+    workflow.execute()
+    first = worker.ended(workflow)
+    before = first.node_states
+    (scripts / "B.sh").write_text("#!/bin/sh\nexit 0\n")
+
+    first.resubmit(from_start=True)
+    again = worker.ended(first)
+
+    assert again.cached_status == "Complete"
+    assert int(again.node_states["A"]["native_id"]) > int(before["B"]["native_id"])
+
+
+def test_a_workflow_of_which_nothing_ends_well_is_an_error(manager, user, local, worker, scripts):
+    workflow = workflow_of(manager, user, local, scripts, {"A": "exit 1"})
+    workflow.execute()
+
+    ended = worker.ended(workflow)
+
+    assert ended.cached_status == "Error"
+    assert "A" in ended.status_message
