@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from django.db.models.fields.json import KT
 from django.utils import timezone
 
-from jobsapi.models import Job
+from jobsapi.models import CondorJob, CondorWorkflow, Job
 from jobsapi.status import ACTIVE, RUNNING, Status
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ class Row:
     ended_at: datetime | None
     seen_at: datetime | None
     can_stop: bool
+    can_pause: bool
+    can_resume: bool
     can_delete: bool
+    parts: str
+    """What the page of its parts is called; empty if it has none."""
 
     @classmethod
     def of(cls, job: Job, *, owner: str = "") -> Self:
@@ -74,6 +78,8 @@ class Row:
         under_way = not job.ended and status in ACTIVE | {Status.OTHER}
         scheduler = job.scheduler if under_way else None
         outage = scheduler.outage if scheduler else ""
+        # Then no Python has run: there is neither a value to show nor a traceback.
+        has_files_alone = isinstance(job, CondorJob | CondorWorkflow) and job.keeps_no_result
         unaccepted = NOT_ACCEPTED if scheduler and status == Status.SUBMITTED and not (job.native_id or outage) else ""
         return cls(
             number=job.pk,
@@ -85,13 +91,14 @@ class Row:
             status=job.cached_status,
             tone=TONES[status] if under_way or status is not Status.OTHER else "stopped",
             wish=WISHES.get(job.requested, "") if under_way else "",
-            message=job.status_message or unaccepted,
+            # A job that waits for its scheduler says itself that it is unreachable: once is enough.
+            message=(job.status_message if job.status_message != outage else "") or unaccepted,
             outage=outage,
-            preview=getattr(job, "preview", None) or "",
+            preview="" if has_files_alone else getattr(job, "preview", None) or "",
             progress_done=job.progress_done,
             progress_total=job.progress_total,
             is_running=under_way and status in RUNNING,
-            has_failed=status in (Status.ERROR, Status.VARIOUS_COMPLETE),
+            has_failed=status in (Status.ERROR, Status.VARIOUS_COMPLETE) and not has_files_alone,
             has_result=status in (Status.COMPLETE, Status.VARIOUS_COMPLETE),
             created_at=job.creation_time,
             executed_at=job.execute_time,
@@ -99,7 +106,10 @@ class Row:
             ended_at=job.completion_time,
             seen_at=scheduler.polled_at if scheduler and job.native_id else None,
             can_stop=under_way and job.requested != "cancel",
+            can_pause=job.can_hold and under_way and status in RUNNING and job.requested not in ("cancel", "hold"),
+            can_resume=job.can_hold and status is Status.PAUSED and job.requested not in ("cancel", "release"),
             can_delete=job.ended or status is Status.PENDING,
+            parts=_parts(job),
         )
 
     @property
@@ -137,6 +147,14 @@ class Row:
     def seen(self) -> str:
         """How long ago its scheduler told how it is."""
         return duration(timezone.now() - self.seen_at) if self.seen_at else ""
+
+
+def _parts(job: Job) -> str:
+    if isinstance(job, CondorWorkflow):
+        return "Nodes"
+    if isinstance(job, CondorJob):
+        return "Parts" if job.progress_total > 1 else "Details"
+    return ""
 
 
 def duration(length: timedelta) -> str:

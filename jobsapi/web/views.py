@@ -18,16 +18,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from jobsapi.exceptions import InvalidJob, JobsApiError
+from jobsapi.exceptions import JobsApiError
 from jobsapi.models import Job
 from jobsapi.web.access import may_act_on_all, visible_job
+from jobsapi.web.requests import NO_CONTENT, from_htmx, positive, reload
 from jobsapi.web.rows import Changes, Row, readable
 
 PAGE = 50
 """Jobs on a page."""
 
 EVERYBODY = "everybody"
-NO_CONTENT = 204
 
 
 @never_cache
@@ -39,8 +39,8 @@ def jobs(request: HttpRequest) -> HttpResponse:
     """
     if not request.user.is_authenticated:
         # A login page would be swallowed by the poll: have the whole page loaded again, which leads there.
-        return _reload() if _from_htmx(request) else redirect_to_login(request.get_full_path())
-    number = _positive(request.GET.get("page"))
+        return reload() if from_htmx(request) else redirect_to_login(request.get_full_path())
+    number = positive(request.GET.get("page"))
     if "rows" in request.GET:
         everybody = request.GET.get("whose") == EVERYBODY and may_act_on_all(request.user)
         return _changes(request, everybody, number)
@@ -54,7 +54,7 @@ def _changes(request: HttpRequest, everybody: bool, number: int) -> HttpResponse
     page = _page(request, everybody, number)
     changes = Changes.between(_seen(request.GET.getlist("seen")), page["rows"])
     if changes is None:
-        return _reload()
+        return reload()
     if not any(changes):
         return HttpResponse(status=NO_CONTENT)
     return render(request, "jobsapi/changes.html", {**page, "changes": changes})
@@ -75,19 +75,6 @@ def _page(request: HttpRequest, everybody: bool, number: int) -> dict[str, Any]:
 @never_cache
 @login_required
 @require_safe
-def job_logs(request: HttpRequest, job_id: int) -> HttpResponse:
-    """A job's history and its logs, as they were last fetched; newer ones are asked for."""
-    job = visible_job(request.user, job_id)
-    try:
-        logs, problem = job.get_logs(), ""
-    except InvalidJob as error:
-        logs, problem = {}, str(error)
-    return render(request, "jobsapi/logs.html", {"job": job, "logs": logs, "problem": problem, "row": Row.of(job)})
-
-
-@never_cache
-@login_required
-@require_safe
 def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
     """Why a job failed, at length. Loaded when somebody wants to read it, so that the table stays light."""
     job = visible_job(request.user, job_id)
@@ -99,15 +86,15 @@ def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def act(request: HttpRequest, job_id: int, command: str) -> HttpResponse:
-    """Stop a job, run it again or delete it: ``command`` is the name of the job's own method."""
+    """Stop, pause or resume a job, run it again or delete it: ``command`` is the name of the job's own method."""
     job = visible_job(request.user, job_id)
     try:
         getattr(job, command)()
     except JobsApiError as error:
         messages.error(request, str(error), fail_silently=True)
-        if _from_htmx(request):
+        if from_htmx(request):
             return render(request, "jobsapi/messages.html", {"swap": True})
-    if _from_htmx(request):
+    if from_htmx(request):
         return HttpResponse(status=NO_CONTENT, headers={"HX-Trigger": "jobs-changed"})
     return redirect(f"{reverse('jobsapi:jobs')}?{request.GET.urlencode()}")
 
@@ -130,17 +117,3 @@ def _seen(items: Iterable[str]) -> dict[int, str]:
     """The versions of the rows that a page shows, by number. What is malformed is left out."""
     pairs = (item.partition(".")[::2] for item in items)
     return {int(number): version for number, version in pairs if number.isdecimal() and len(number) < 20}
-
-
-def _positive(text: str | None) -> int:
-    """A page's number; the first one when it is none. Bounded, since databases bound an offset."""
-    return min(max(int(text), 1), 1_000_000) if text and text.isdecimal() and len(text) < 10 else 1
-
-
-def _from_htmx(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"
-
-
-def _reload() -> HttpResponse:
-    """Has htmx load the whole page anew."""
-    return HttpResponse(status=NO_CONTENT, headers={"HX-Refresh": "true"})

@@ -16,8 +16,8 @@ FLOOD = Path(__file__).with_name("flood")
 OWN_PROJECT = DOCS / "your_project.md"
 """The page that says what to add to a project; all others take it as said."""
 
-ONLY_PARSED = {"createsuperuser", "give_up_scheduler", "runserver"}
-"""Commands of ``manage.py`` that ask or do not end."""
+ONLY_PARSED = {"accept_host_key", "createsuperuser", "give_up_scheduler", "runserver"}
+"""Commands of ``manage.py`` that ask, need what no page has, or do not end."""
 
 BEFORE_TABLES = {"makemigrations", "migrate"}
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from jobsapi.compute import create_dask_scheduler
-from jobsapi.models import DaskJob, Job, JobBlob, Purpose
+from jobsapi.compute import create_condor_scheduler, create_dask_scheduler
+from jobsapi.models import CondorJob, CondorWorkflow, CondorWorkflowJobNode, DaskJob, Job, JobBlob, Purpose
 from jobsapi.status import TERMINAL, Status
 
 
@@ -58,6 +58,54 @@ def row(ada, cluster_row):
         if status != Status.PENDING:
             JobBlob.store(job, Purpose.INPUT, b"what execute() was given")
         return job
+
+    return write
+
+
+@pytest.fixture
+def pool_row(db):
+    """The schedd of this machine, which has just told how its jobs are."""
+    row = create_condor_scheduler("pool", "")
+    row.save()
+    type(row).objects.filter(pk=row.pk).update(polled_at=timezone.now())
+    row.refresh_from_db()
+    return row
+
+
+@pytest.fixture
+def condor_row(ada, pool_row, settings, tmp_path):
+    """Write a job of HTCondor as it would be after a while: ``condor_row("flood", progress_total=8)``."""
+    settings.JOBSAPI = {**settings.JOBSAPI, "WORKSPACE_ROOT": tmp_path}
+    numbers = itertools.count(13)
+
+    def write(name="flood", status=Status.RUNNING, user=ada, nodes=None, **columns):
+        work = {"name": name, "user": user, "label": "tests", "scheduler": pool_row, "workspace": str(tmp_path / "ada")}
+        program = {"attributes": {"executable": "/bin/true"}}
+        if nodes is None:
+            job = CondorJob(**work, **program, num_jobs=columns.get("progress_total") or 1)
+        else:
+            job = CondorWorkflow(**work)
+        job.save()
+        for node in nodes or ():
+            CondorWorkflowJobNode(name=node, workflow=job, **program).save()
+        if status != Status.PENDING:
+            started = timezone.now() - timedelta(seconds=90)
+            ended = started + timedelta(seconds=20) if status in TERMINAL else None
+            known = {"native_id": str(next(numbers)), "submission_id": uuid4(), "attempts": 1}
+            times = {"execute_time": started, "start_time": started, "completion_time": ended}
+            columns = {**known, **times, "_status": status, **columns}
+        Job._base_manager.filter(pk=job.pk).update(**columns)
+        return Job.objects.select_related("scheduler").get(pk=job.pk)
+
+    return write
+
+
+@pytest.fixture
+def workflow_row(condor_row):
+    """Write a workflow of nodes in these states: ``workflow_row(A={"status": "COM"}, B={"status": "RUN"})``."""
+
+    def write(name="flow", status=Status.RUNNING, **states):
+        return condor_row(name, status, nodes=states, backend_state={"nodes": states})
 
     return write
 

@@ -1,4 +1,4 @@
-"""The Jobs table in a real Chromium: it keeps itself up to date, and leaves its reader alone."""
+"""The pages in a real Chromium: they keep themselves up to date, and leave their readers alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect, sync_playwright
 
-from jobsapi.models import Job, Scheduler
+from jobsapi.models import Job, PartWish, Scheduler
 from jobsapi.status import Status
 from tests.rig.services import missing
 
@@ -51,7 +51,7 @@ def page(chromium, live_server, client, ada) -> Iterator[Any]:
         answer = route.fetch(max_redirects=0)
         route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": STRICT})
 
-    page.route(re.compile(r"/jobs/$"), strictly)
+    page.route(re.compile(r"/jobs/(\d+/(parts|logs)/(\?.*)?)?$"), strictly)
     yield page
     page.unroute_all(behavior="ignoreErrors")
     context.close()
@@ -176,3 +176,82 @@ def test_the_table_fits_its_screen(page, row, width, cluster_row):
     page.set_viewport_size({"width": width, "height": 800})
     page.goto("/jobs/")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_job_is_paused_and_resumed_with_a_button(page, condor_row, change):
+    job = condor_row()
+    page.goto("/jobs/")
+    untouched(page)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(f"#job-{job.pk}")).to_contain_text("pausing …")
+    change(job, _status=Status.PAUSED, requested="", status_message="Held by its user.")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(f"#job-{job.pk}")).to_contain_text("resuming …")
+    assert_not_reloaded(page)
+
+
+def test_the_nodes_of_a_workflow_follow_it_without_a_reload(page, workflow_row, change):
+    flow = workflow_row(A={"status": "RUN", "native_id": "14"}, B={"status": "PEN"})
+    page.goto("/jobs/")
+    page.get_by_role("link", name="Nodes").click()
+    untouched(page)
+    stop = page.get_by_role("button", name="Stop A")
+    stop.focus()
+    change(flow, backend_state={"nodes": {"A": {"status": "RUN", "native_id": "15", "retries": 1}}})
+    expect(page.locator("#parts")).to_contain_text("1 retry")
+    expect(stop).to_be_focused()
+    change(flow, _status=Status.COMPLETE, completion_time=timezone.now(), backend_state={"nodes": {}})
+    expect(page.locator("#parts .heading").first).to_contain_text("Complete")
+    assert_not_reloaded(page)
+
+
+def test_a_node_is_stopped_with_a_button(page, workflow_row):
+    flow = workflow_row(A={"status": "RUN", "native_id": "14"}, B={"status": "RUN", "native_id": "15"})
+    page.goto(f"/jobs/{flow.pk}/parts/?status=RUN")
+    page.get_by_role("button", name="Stop B").click()
+    expect(page.locator("#messages")).to_contain_text("Asked to stop B.")
+    expect(page.locator("#parts")).to_contain_text("stopping …")
+    expect(page).to_have_url(re.compile(r"/parts/\?status=RUN"))
+    assert [(wish.verb, wish.part) for wish in PartWish.objects.all()] == [("cancel", "B")]
+
+
+def test_a_number_that_is_being_typed_outlives_a_refresh(page, condor_row, change):
+    job = condor_row("many", Status.RUNNING, progress_total=8, native_id="13")
+    page.goto(f"/jobs/{job.pk}/parts/")
+    page.get_by_label("Part").fill("7")
+    change(job, status_message="3 of 8 parts done.")
+    expect(page.locator("#parts")).to_contain_text("3 of 8 parts done.")
+    expect(page.get_by_label("Part")).to_have_value("7")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator("#messages")).to_contain_text("Asked to pause 7.")
+
+
+def test_a_log_is_open_at_its_end(page, condor_row):
+    job = condor_row("flood", backend_state={"logs": ["*.out"]})
+    job.folder.mkdir(parents=True)
+    (job.folder / "flood.out").write_text("".join(f"line {number}\n" for number in range(20_000)))
+    page.goto(f"/jobs/{job.pk}/logs/?log=flood.out")
+    end = page.get_by_role("region", name="flood.out")
+    below = "each => each.getBoundingClientRect().bottom - each.querySelector('pre').getBoundingClientRect().bottom"
+    assert abs(end.evaluate(below)) < 20
+    page.get_by_role("link", name="Beginning").click()
+    expect(end).to_contain_text("line 0")
+    assert end.evaluate("each => each.scrollTop") == 0
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_other_pages_fit_their_screen_too(page, condor_row, workflow_row, width, pool_row):
+    Scheduler.objects.filter(pk=pool_row.pk).update(unreachable_since=timezone.now(), last_error="x" * 300)
+    node = {"status": "ERR", "native_id": "14", "retries": 2, "message": "y" * 300}
+    flow = workflow_row("a_name_without_spaces_" * 10, **{"a_node_without_spaces_" * 4: node})
+    hold = {"reason": "z" * 300, "code": 12, "subcode": 2, "parts": 1}
+    state = {"ended": {"ok": ",".join(map(str, range(0, 400, 2)))}, "hold": hold, "logs": ["*.out"]}
+    many = condor_row("many", Status.VARIOUS, progress_total=800, backend_state=state)
+    many.folder.mkdir(parents=True)
+    for number in range(10):
+        (many.folder / f"a_log_without_spaces_{number}{'_' * 100}.out").write_text("long " * 1000)
+    page.set_viewport_size({"width": width, "height": 800})
+    log = f"{many.pk}/logs/?log=a_log_without_spaces_1{'_' * 100}.out"
+    for address in (f"{flow.pk}/parts/", f"{many.pk}/parts/", f"{many.pk}/logs/", log):
+        page.goto(f"/jobs/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address

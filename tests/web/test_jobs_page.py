@@ -117,9 +117,9 @@ def test_the_jobs_of_others_are_not_there(browser, row, bob):
     assert "secret" not in text(browser.get(PAGE))
     assert "secret" not in text(browser.get(PAGE, {"whose": "everybody"}))
     assert browser.get(PAGE, {"rows": "", "whose": "everybody"}).content == b""
-    for name in ("job-logs", "job-traceback"):
+    for name in ("job-logs", "job-traceback", "job-parts"):
         assert browser.get(reverse(f"jobsapi:{name}", args=[hidden.pk])).status_code == 404
-    for name in ("job-stop", "job-resubmit", "job-delete"):
+    for name in ("job-stop", "job-pause", "job-resume", "job-resubmit", "job-delete"):
         assert browser.post(reverse(f"jobsapi:{name}", args=[hidden.pk])).status_code == 404
     hidden.refresh_from_db()
     assert (hidden.requested, hidden.deleted_at) == ("", None)
@@ -259,6 +259,81 @@ def test_a_job_is_run_again_and_deleted_from_the_table_without_script_too(browse
     assert not Job.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("status", "requested", "shown"),
+    [
+        (Status.PENDING, "", []),
+        (Status.SUBMITTED, "", ["Stop"]),
+        (Status.RUNNING, "", ["Pause", "Stop"]),
+        (Status.VARIOUS, "", ["Pause", "Stop"]),
+        (Status.RUNNING, "hold", ["Stop"]),
+        (Status.PAUSED, "", ["Resume", "Stop"]),
+        (Status.PAUSED, "release", ["Stop"]),
+        (Status.PAUSED, "cancel", []),
+        (Status.COMPLETE, "", []),
+    ],
+)
+def test_a_job_that_can_be_held_is_paused_and_resumed_when_that_makes_sense(
+    browser, condor_row, status, requested, shown
+):
+    condor_row("flood", status, requested=requested)
+    buttons = re.findall(r"<button [^>]*>(Pause|Resume|Stop)<", text(browser.get(PAGE)))
+    assert buttons == shown
+
+
+def test_pausing_and_resuming_are_asked_for_from_the_table(browser, condor_row):
+    job = condor_row()
+    shown = browser.get(PAGE)
+    browser.post(reverse("jobsapi:job-pause", args=[job.pk]), headers={"HX-Request": "true"})
+    assert "pausing …" in text(poll(browser, shown))
+    Job.objects.filter(pk=job.pk).update(_status=Status.PAUSED, requested="")
+    browser.post(reverse("jobsapi:job-resume", args=[job.pk]))
+    job.refresh_from_db()
+    assert (job._status, job.requested) == (Status.PAUSED, "release")
+
+
+def test_a_job_of_dask_cannot_be_paused_and_says_so_when_it_is_asked_for(browser, row):
+    job = row(status=Status.RUNNING)
+    assert "Pause" not in text(browser.get(PAGE))
+    answer = browser.post(reverse("jobsapi:job-pause", args=[job.pk]), follow=True)
+    assert "cannot be paused" in text(answer)
+
+
+def test_a_job_of_htcondor_leads_to_its_parts(browser, row, condor_row, workflow_row):
+    row("dask")
+    jobs = {"Details": condor_row(), "Parts": condor_row(progress_total=8), "Nodes": workflow_row(A={"status": "RUN"})}
+    page = text(browser.get(PAGE))
+    links = dict(re.findall(r'href="([^"]+/parts/)">(\w+)<', page))
+    assert links == {reverse("jobsapi:job-parts", args=[job.pk]): words for words, job in jobs.items()}
+
+
+def test_a_job_whose_result_is_its_files_shows_no_value_and_offers_no_traceback(browser, condor_row):
+    failed = condor_row("failed", Status.VARIOUS_COMPLETE, backend_state={"preview": "None"})
+    assert "None" not in text(browser.get(PAGE))
+    assert "Traceback" not in text(browser.get(PAGE))
+    Job.objects.filter(pk=failed.pk).update(
+        _process_results_function="tests.process", backend_state={"preview": "highest: 3.2 m"}
+    )
+    assert "highest: 3.2 m" in text(browser.get(PAGE))
+    assert "Traceback" in text(browser.get(PAGE))
+
+
+def test_jobs_of_htcondor_cost_no_further_query(browser, condor_row, workflow_row, django_assert_num_queries):
+    for number in range(5):
+        condor_row(f"job {number}", progress_total=number)
+        workflow_row(f"flow {number}", A={"status": "RUN"})
+    shown = browser.get(PAGE)
+    with django_assert_num_queries(ACCOUNT + 1):
+        assert poll(browser, shown).status_code == 204
+
+
+def test_a_job_that_waits_for_its_scheduler_says_once_that_it_is_unreachable(browser, condor_row):
+    Scheduler.objects.update(unreachable_since=timezone.now(), last_error="refused")
+    waiting = condor_row("waiting", Status.SUBMITTED, native_id="")
+    Job.objects.filter(pk=waiting.pk).update(status_message=Scheduler.objects.get().outage)
+    assert text(browser.get(PAGE)).count("unreachable since") == 1
+
+
 def test_a_refused_command_says_why(browser, row):
     job = row(status=Status.COMPLETE)
     address = reverse("jobsapi:job-stop", args=[job.pk])
@@ -274,13 +349,6 @@ def test_commands_need_the_token_of_a_page(row, ada):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(ada)
     assert strict.post(reverse("jobsapi:job-stop", args=[row().pk])).status_code == 403
-
-
-def test_the_logs_show_a_jobs_history(browser, row):
-    job = row(status=Status.RUNNING)
-    job.event("worker", "Accepted by <cluster>.").save()
-    page = text(browser.get(reverse("jobsapi:job-logs", args=[job.pk])))
-    assert "Accepted by &lt;cluster&gt;." in page
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

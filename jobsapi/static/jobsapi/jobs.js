@@ -1,10 +1,10 @@
 // Keeps times going between two refreshes, and says so when the site does not answer. Rows are refreshed by htmx.
 "use strict";
 
-const table = document.getElementById("jobs");
+const clock = document.querySelector("[data-now]");
 const offline = document.getElementById("offline");
 // The server's clock counts: the browser's may be wrong.
-const ahead = table ? Date.parse(table.dataset.now) - Date.now() : 0;
+const ahead = clock ? Date.parse(clock.dataset.now) - Date.now() : 0;
 
 // As duration() in jobsapi/web/rows.py.
 function duration(milliseconds) {
@@ -25,7 +25,7 @@ function tick() {
   }
 }
 
-if (table) setInterval(tick, 1000);
+if (clock) setInterval(tick, 1000);
 
 if (offline) {
   const time = offline.querySelector("time");
