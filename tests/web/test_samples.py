@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from django.urls import reverse
 
-from jobsapi.models import DaskJob, Job, SchedulerAssignment
+from jobsapi.models import CondorJob, CondorScheduler, CondorWorkflow, DaskJob, Job, SchedulerAssignment
 from jobsapi.portal.demo import FAILS
-from jobsapi.portal.samples import work
+from jobsapi.portal.samples import programs, work
 from jobsapi.portal.samples.app import SampleApp
 from jobsapi.status import Status
 
@@ -37,6 +41,44 @@ def test_the_button_runs_three_jobs_and_shows_them(browser, assigned, ada):
     assert list(SampleApp.get_job_manager().list_jobs(user=ada)) == jobs
 
 
+@pytest.fixture
+def pool(db):
+    scheduler = CondorScheduler.objects.create(name="pool", host="")
+    SchedulerAssignment.objects.create(package="samples", setting="htcondor", scheduler=scheduler)
+
+
+def test_the_second_button_is_there_with_a_pool_and_runs_a_job_and_a_workflow(browser, assigned, pool, ada):
+    assert "Run the two HTCondor samples" in browser.get(reverse("samples")).content.decode()
+    answer = browser.post(reverse("samples-run-htcondor"))
+    assert (answer.status_code, answer.url) == (302, "/jobs/")
+    estimate, flood = Job.objects.order_by("pk")
+    assert [(type(job), job._status, job.user) for job in (estimate, flood)] == [
+        (CondorJob, Status.SUBMITTED, ada),
+        (CondorWorkflow, Status.SUBMITTED, ada),
+    ]
+    assert estimate.num_jobs == 4
+    assert [(node.name, [parent.name for parent in node.parents]) for node in flood.nodes] == [
+        ("rain", []),
+        ("runoff", ["rain"]),
+        ("report", ["runoff"]),
+    ]
+    assert flood.outputs["report.txt"] == f"{flood.folder.name}/report/report.txt"
+
+
+@pytest.mark.parametrize(("setting", "shown"), [("htcondor", True), ("dask", False)])
+def test_what_needs_a_pool_is_shown_where_there_is_one(browser, cluster_row, setting, shown):
+    SchedulerAssignment.objects.create(package="samples", setting=setting, scheduler=cluster_row)
+    page = browser.get(reverse("samples")).content.decode()
+    assert ("Run the two HTCondor samples" in page) == ("CondorWorkflowJobNode(" in page) == shown
+
+
+@pytest.mark.django_db
+def test_without_a_pool_the_second_button_says_who_has_to_do_what(browser, assigned):
+    answer = browser.post(reverse("samples-run-htcondor"), follow=True)
+    assert "No scheduler is assigned to the setting “htcondor”" in answer.content.decode()
+    assert not Job.objects.exists()
+
+
 @pytest.mark.django_db
 def test_without_a_scheduler_the_page_says_who_has_to_do_what(browser):
     answer = browser.post(reverse("samples-run"), follow=True)
@@ -45,7 +87,7 @@ def test_without_a_scheduler_the_page_says_who_has_to_do_what(browser):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["samples", "samples-run"])
+@pytest.mark.parametrize("name", ["samples", "samples-run", "samples-run-htcondor"])
 def test_strangers_are_led_to_the_login(client, name):
     answer = client.post(reverse(name))
     assert answer.url == f"{reverse('login')}?next={reverse(name)}"
@@ -83,6 +125,36 @@ def test_the_hits_of_all_tasks_make_an_estimate_of_pi(monkeypatch):
     estimate = work.estimate_pi([work.count_hits(seed) for seed in range(4)])
     assert abs(estimate["pi"] - np.pi) < 5 * estimate["standard error"]
     assert work.count_hits(1) != work.count_hits(2)
+
+
+def test_the_procs_of_the_estimate_are_put_together_whatever_other_files_lie_there(tmp_path):
+    for proc, hits in enumerate([78_540, 78_530, 78_550]):
+        (tmp_path / f"hits.{proc}").write_text(f"{hits} 100000\n")
+    (tmp_path / "logs").mkdir()
+    job = SimpleNamespace(initial_dir=str(tmp_path))
+    assert programs.estimate_pi(job) == {"pi": 3.1416, "standard error": 0.002998, "points": 300_000}
+
+
+def test_each_program_of_the_workflow_takes_what_the_one_before_has_written(tmp_path):
+    folder = tmp_path / "report"
+    shutil.copytree(programs.FOLDER, folder)
+    for name in ("rain", "runoff", "report"):
+        subprocess.run([folder / f"{name}.sh"], cwd=folder, check=True)
+    report = programs.flood_report(SimpleNamespace(folder=tmp_path))
+    assert report["highest rain in mm/h"] == 18
+    assert 0 < report["highest runoff in mm/h"] < 18
+    assert report["hours between them"] > 0
+
+
+def test_the_programs_have_points_of_their_own_in_each_proc(tmp_path):
+    script = (programs.FOLDER / "count_hits.sh").read_text().replace("points=20000000", "points=1000")
+    (tmp_path / "count_hits.sh").write_text(script)
+    said = [
+        subprocess.run(["sh", "count_hits.sh", str(proc)], cwd=tmp_path, check=True, capture_output=True).stdout
+        for proc in range(4)
+    ]
+    assert len(set(said)) == 4
+    assert all(600 < int(hits) < 1000 and points == b"1000" for hits, points in map(bytes.split, said))
 
 
 def test_the_plate_in_pieces_is_as_warm_as_the_plate_in_one():

@@ -1,4 +1,4 @@
-"""``manage.py demo [--once]``."""
+"""``manage.py demo [--once] [--condor]``."""
 
 import os
 import sys
@@ -18,6 +18,9 @@ class Command(BaseCommand):
             "--once", action="store_true", help="wait for the sample jobs, say how they ended, and stop"
         )
 
-    def handle(self, *args: Any, once: bool, **options: Any) -> None:
+        parser.add_argument("--condor", action="store_true", help="run samples on an HTCondor pool of our own, too")
+
+    def handle(self, *args: Any, **options: Any) -> None:
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "jobsapi.portal.demo", *(["--once"] if once else [])])
+        asked = [f"--{name}" for name in ("once", "condor") if options[name]]
+        os.execv(sys.executable, [sys.executable, "-m", "jobsapi.portal.demo", *asked])

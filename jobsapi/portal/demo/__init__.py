@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[3]
 USER = "demo"
 FAILS = "a job that fails"
 """Name of the sample job that is meant to fail."""
-SAMPLES = 3
+SAMPLES, ON_HTCONDOR = 3, 2
+"""How many sample jobs there are for Dask, and for HTCondor."""
 
 
 class DemoError(RuntimeError):

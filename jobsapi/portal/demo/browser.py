@@ -6,7 +6,7 @@ import http.cookiejar
 import urllib.parse
 import urllib.request
 
-from jobsapi.portal.demo import SAMPLES, USER, DemoError
+from jobsapi.portal.demo import ON_HTCONDOR, SAMPLES, USER, DemoError
 
 
 class Browser:
@@ -37,8 +37,8 @@ class Browser:
             raise DemoError(f"The site answered {error} at {path}. See the log of the web server.") from error
 
 
-def submit_samples(site: str, password: str) -> list[int]:
-    """Log in, press the button, and return the numbers of the jobs that came of it."""
+def submit_samples(site: str, password: str, *, htcondor: bool) -> list[int]:
+    """Log in, press the buttons, and return the numbers of the jobs that came of it."""
     from jobsapi.models import Job
 
     last = Job.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
@@ -48,7 +48,10 @@ def submit_samples(site: str, password: str) -> list[int]:
         raise DemoError("The site did not let the demo's user in.")
     browser.get("/demo/")
     browser.post("/demo/run/")
+    if htcondor:
+        browser.post("/demo/run-htcondor/")
     jobs = list(Job.objects.filter(pk__gt=last, user__username=USER).order_by("pk").values_list("pk", flat=True))
-    if len(jobs) != SAMPLES:
-        raise DemoError(f"The sample page made {len(jobs)} jobs, not {SAMPLES}.")
+    expected = SAMPLES + ON_HTCONDOR * htcondor
+    if len(jobs) != expected:
+        raise DemoError(f"The sample page made {len(jobs)} jobs, not {expected}.")
     return jobs

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from jobsapi.portal.demo import FAILS, SAMPLES, USER
+from jobsapi.portal.demo import FAILS, USER
 from jobsapi.portal.supervisor import StopRequested, Supervisor
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ def watch(supervisor: Supervisor, samples: list[int], *, once: bool) -> int:
             if made_by_make and os.getppid() != parent:
                 raise StopRequested("the death of make")
             time.sleep(0.5)
-    return verdict(supervisor, jobs)
+    return verdict(supervisor, jobs, len(samples))
 
 
-def verdict(supervisor: Supervisor, jobs: Sequence[Job]) -> int:
-    """Say in one line that the samples ended as they should, or at length how they did not."""
+def verdict(supervisor: Supervisor, jobs: Sequence[Job], expected: int) -> int:
+    """Say in one line that all samples ended as they should, or at length how they did not."""
     from jobsapi.status import Status
 
     wrong = [job for job in jobs if job._status != (Status.ERROR if job.name == FAILS else Status.COMPLETE)]
-    if len(jobs) == SAMPLES and not wrong and any(job.name == FAILS for job in jobs):
-        print("demo: 3 jobs, 2 complete, 1 failed as intended", flush=True)
+    if len(jobs) == expected and not wrong and any(job.name == FAILS for job in jobs):
+        print(f"demo: {expected} jobs, {expected - 1} complete, 1 failed as intended", flush=True)
         return 0
     for job in wrong:
         ended = "ended as" if job.ended else f"after {TIME_LIMIT:.0f} s still is"

@@ -70,20 +70,31 @@ def secret_key(path: Path) -> str:
     return path.read_text()
 
 
-def prepare_database(password: str, scheduler_address: str, dashboard: str) -> None:
-    """The demo's user, and its Dask scheduler, assigned to the sample app."""
+def prepare_database(password: str, scheduler_address: str, dashboard: str, *, htcondor: bool = False) -> None:
+    """The demo's user, its Dask scheduler and, with ``htcondor``, this machine's schedd, assigned to the sample app."""
     from django.contrib.auth import get_user_model
 
-    from jobsapi.models import DaskScheduler, SchedulerAssignment
+    from jobsapi.app import SchedulerSetting
+    from jobsapi.models import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
     from jobsapi.portal.samples.app import SampleApp
 
     user, _ = get_user_model().objects.get_or_create(username=USER)
     user.set_password(password)
     user.save()
-    scheduler, _ = DaskScheduler.objects.update_or_create(
+    dask, _ = DaskScheduler.objects.update_or_create(
         name="demo", defaults={"host": scheduler_address, "dashboard": dashboard}
     )
-    for setting in SampleApp().scheduler_settings():
-        SchedulerAssignment.objects.update_or_create(
-            package=SampleApp.package, setting=setting.name, defaults={"scheduler": scheduler}
+    schedulers: dict[str, Scheduler] = {SchedulerSetting.DASK: dask}
+    if htcondor:
+        schedulers[SchedulerSetting.HTCONDOR], _ = CondorScheduler.objects.update_or_create(
+            name="pool", defaults={"host": ""}
         )
+    for setting in SampleApp().scheduler_settings():
+        if setting.engine in schedulers:
+            SchedulerAssignment.objects.update_or_create(
+                package=SampleApp.package,
+                setting=setting.name,
+                defaults={"scheduler": schedulers[setting.engine]},
+            )
+        else:  # that of an earlier demo, which had one
+            SchedulerAssignment.objects.filter(package=SampleApp.package, setting=setting.name).delete()

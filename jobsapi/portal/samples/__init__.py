@@ -1,1 +1,4 @@
-"""A sample app: three jobs, run as any app of yours would run them. Read it to learn the API."""
+"""A sample app: three jobs for Dask and two for HTCondor, run as any app of yours would run them.
+
+Read it to learn the API.
+"""

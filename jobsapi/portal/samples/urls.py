@@ -7,4 +7,5 @@ from jobsapi.portal.samples import views
 urlpatterns = [
     path("demo/", views.page, name="samples"),
     path("demo/run/", views.run, name="samples-run"),
+    path("demo/run-htcondor/", views.run_on_htcondor, name="samples-run-htcondor"),
 ]
