@@ -23,7 +23,7 @@ demo: $(VENV)/demo.stamp ## The whole portal on this machine, until Ctrl-C; ARGS
 	@$(BIN)/python manage.py demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## The tests; ARGS='-k dask -x' goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m tests.rig.side_by_side $(ARGS)
 
 test-servers: $(VENV)/dev.stamp ## The same tests on PostgreSQL and Redis (or Valkey) over TCP, with passwords
 	@$(BIN)/python -m tests.rig.with_servers $(ARGS)

@@ -194,7 +194,8 @@ def _finish(job: Job, result: Result, backend: Backend) -> None:
         if failure is not None:
             ended = _end(job, Status.ERROR, f"{failure} The raw result is kept.", failure.detail, backend_state=state)
         else:
-            state["preview"] = previews.line(value)
+            if not job.keeps_no_result:
+                state["preview"] = previews.line(value)
             ended = _end(job, result.status, result.message, backend_state=state, progress_done=job.progress_total)
         if ended:
             JobBlob.discard(JobBlob.objects.filter(job_id=job.pk, purpose__in=OF_RESULT, live=True))

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from jobsapi.app import JobsApp
+from jobsapi.exceptions import JobsApiError
 from jobsapi.models import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
 from jobsapi.models.schedulers import fingerprint
 
@@ -191,17 +191,16 @@ class CondorSchedulerAdmin(SchedulerAdmin):
         return None
 
     def _accept(self, request: HttpRequest, waiting: QuerySet[CondorScheduler]) -> None:
-        with transaction.atomic():
-            for scheduler in waiting.select_for_update():
-                shown = scheduler.offered_fingerprint
-                if request.POST.get(f"fingerprint-{scheduler.pk}") != shown:
-                    message = f"“{scheduler}” shows another key by now. Nothing was changed: look at it again."
-                    self.message_user(request, message, messages.ERROR)
-                    continue
-                scheduler.accept_host_key()
-                self.log_change(request, scheduler, f"Accepted the host key {shown}.")
-                message = f"The host key of “{scheduler}” is accepted: {shown}. Its jobs go on."
-                self.message_user(request, message, messages.SUCCESS)
+        for scheduler in waiting:
+            shown = request.POST.get(f"fingerprint-{scheduler.pk}", "")
+            try:
+                scheduler.accept_host_key(shown)
+            except JobsApiError as error:
+                self.message_user(request, str(error), messages.ERROR)
+                continue
+            self.log_change(request, scheduler, f"Accepted the host key {shown}.")
+            message = f"The host key of “{scheduler}” is accepted: {shown}. Its jobs go on."
+            self.message_user(request, message, messages.SUCCESS)
 
 
 @admin.register(DaskScheduler)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from jobsapi.exceptions import InvalidJob, NotSupported
 from jobsapi.status import Status
@@ -102,9 +102,6 @@ class Backend(ABC):
     answer in time; then nothing is known about what it did, and the caller asks again later. ``InvalidJob`` is final
     for one job and never spoils the others of a call. All calls may be repeated.
     """
-
-    polled: ClassVar[bool] = True
-    """Whether ``poll`` tells the status; False for work that reports its own."""
 
     def __init__(self, scheduler: Scheduler | None) -> None:
         self.scheduler = scheduler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
 from jobsapi.exceptions import InvalidJob
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 class BasicBackend(Backend):
     """No scheduler at all: the app reports what it does."""
-
-    polled: ClassVar[bool] = False
 
     @classmethod
     def prepare(cls, job: Job, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Packed:

@@ -190,7 +190,7 @@ class Commands(StatusChanges):
                 "native_id": accepted.native_id,
                 "backend_state": dict(accepted.state),
                 "progress_total": accepted.progress_total or 0,
-                "cleanup_pending": self.backend_class().polled,
+                "cleanup_pending": self.scheduler_type is not None,
             }
         self.transition(Status.SUBMITTED, by="execute", only=never_executed, **changes)
         if accepted is None:

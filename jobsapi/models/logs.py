@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobsapi.dispatch import enqueue
@@ -57,8 +59,10 @@ class Logs(Commands):
         self._ask_for_newer(files)
         sizes = {name: int(log["size"]) for name, log in stored.items()}
         for name, path in files.items():
-            with suppress(OSError, InvalidJob), open_output(self.workspace, path) as file:
-                sizes[name] = os.fstat(file.fileno()).st_size
+            with suppress(OSError):
+                found = os.lstat(Path(self.workspace, path))
+                if stat.S_ISREG(found.st_mode):
+                    sizes[name] = found.st_size
         return [Log(name, sizes[name]) for name in sorted(sizes)]
 
     def read_log(self, name: str, offset: int | None = None, limit: int = PIECE) -> LogPiece:
@@ -101,5 +105,5 @@ class Logs(Commands):
         return json.loads(stored) if stored else {}
 
     def _ask_for_newer(self, files: Mapping[str, str]) -> None:
-        if self.native_id and not self.ended and not files and self.backend_class().polled:
+        if self.native_id and not self.ended and not files and self.scheduler_type is not None:
             enqueue("fetch_logs", self.pk, self.name)

@@ -158,18 +158,21 @@ class CondorScheduler(Scheduler):
         """Whether it is this machine's own schedd: without a host, or ``localhost`` without a user name."""
         return not self.host.strip() or (self.host.strip() == "localhost" and not self.username)
 
-    def accept_host_key(self) -> None:
+    def accept_host_key(self, shown: str) -> None:
         """Trust the key that the host showed when it was last refused, from now on. An administrator's decision.
 
-        Compare its fingerprint with the host's own first: ``ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`` there.
-        Raises ``JobsApiError`` when no key waits to be accepted.
+        ``shown``: its fingerprint, as it was compared with the host's own, which is printed there by ``ssh-keygen -lf
+        /etc/ssh/ssh_host_ed25519_key.pub``. Raises ``JobsApiError``, and changes nothing, when no key or another one
+        waits to be accepted.
         """
         with transaction.atomic():
-            self.refresh_from_db(fields=["offered_host_key"])
-            if not self.offered_host_key:
-                raise JobsApiError(f"{self.name} has shown no key that would have to be accepted.")
+            row = CondorScheduler.objects.select_for_update().get(pk=self.pk)
+            if not row.offered_fingerprint:
+                raise JobsApiError(f"“{self.name}” has shown no key that would have to be accepted.")
+            if row.offered_fingerprint != shown:
+                raise JobsApiError(f"“{self.name}” does not show {shown}, but another key. Nothing was changed.")
             Scheduler.objects.filter(pk=self.pk).update(
-                host_key=self.offered_host_key, offered_host_key="", retry_at=None, refresh_requested_at=None
+                host_key=row.offered_host_key, offered_host_key="", retry_at=None, refresh_requested_at=None
             )
             enqueue("refresh", self.pk, self.name)
         self.refresh_from_db()

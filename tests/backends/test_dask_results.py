@@ -207,5 +207,5 @@ def test_logs_are_those_of_the_scheduler_and_of_the_workers_involved(desk: Desk)
     job = desk.execute(delayed(tasks.add_one)(1))
     desk.ended(job)
     logs = desk.backend.logs(job)
-    assert "Receive client connection" in logs.pop("scheduler")
+    assert "Receive client connection" in logs.pop("scheduler").text
     assert len(logs) == 1

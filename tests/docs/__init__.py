@@ -8,6 +8,8 @@ How a fenced block is run follows from the word after its fence:
 ``python`` with a path in its first line, ``# flood/job_types.py``
     Written to that file of a Django project made for the page, and imported. What the project has already
     (``mysite/settings.py``, ``mysite/urls.py``) is added to.
+``sh`` with a path in its second line, ``#!/bin/sh``, ``# flood/scripts/depth.sh``
+    Written to that file of the page's project, which can be run.
 ``sh``
     Commands, one a line. Each program has its own check in ``commands.py``; ``python manage.py`` and ``celery`` are
     run for real in the project.
@@ -16,5 +18,5 @@ How a fenced block is run follows from the word after its fence:
 ``{toctree}``
     Of Sphinx; ``test_build.py`` looks at it.
 
-Any other kind fails. What must hold when all blocks of a page have been run stands in ``afterwards/<page>.py``.
+A page of ``conftest.ON_A_POOL`` is run beside a real HTCondor pool whose tools are on the PATH. Any other kind fails. What must hold when all blocks of a page have been run stands in ``afterwards/<page>.py``.
 """

@@ -12,7 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
-FILE = re.compile(r"# ([\w/]+\.py)$")
+FILES = {
+    "python": re.compile(r"# ([\w/]+\.py)\n"),
+    "sh": re.compile(r"#!/bin/sh\n# ([\w/]+\.sh)\n"),
+}
+"""How a block begins that stands for a file, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The path that its first line names, of a file that it stands for."""
-        found = FILE.match(self.first_line) if self.kind == "python" else None
+        """The path that its beginning names, of a file that it stands for."""
+        found = FILES[self.kind].match(self.source) if self.kind in FILES else None
         return found[1] if found else None
 
 

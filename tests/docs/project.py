@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.docs.blocks import DOCS, ROOT, Block, blocks_of
@@ -42,7 +43,7 @@ JOBSAPI = {
     **globals().get("JOBSAPI", {}),
     "DISPATCHER": "jobsapi.dispatch.ImmediateDispatcher",
     "REFRESH_INTERVAL": 0.1,
-    "WORKSPACE_ROOT": BASE_DIR / "workspaces",
+    "WORKSPACE_ROOT": os.environ.get("REHEARSAL_WORKSPACES", BASE_DIR / "workspaces"),
 }
 """
 """The project's settings, with messages that are worked off at once and without waiting."""
@@ -51,8 +52,9 @@ JOBSAPI = {
 class Project:
     """A project in ``folder``, with the files of the page's blocks."""
 
-    def __init__(self, folder: Path, page: Path) -> None:
-        self.folder, self.page = folder, page
+    def __init__(self, folder: Path, page: Path, added: Mapping[str, str] | None = None) -> None:
+        """``added`` is put into the environment of what is run."""
+        self.folder, self.page, self.added = folder, page, added or {}
         self.run("-m", "django", "startproject", "mysite", ".")
         shutil.copytree(FLOOD, folder / "flood")
         files = [block for block in blocks_of(page) if block.file]
@@ -71,6 +73,7 @@ class Project:
             "PYTHONPATH": f"{self.folder}:{ROOT}",
             "DJANGO_SETTINGS_MODULE": "rehearsal",
             "PYTHONUNBUFFERED": "1",
+            **self.added,
         }
 
     def run(self, *arguments: str, text: str | None = None) -> str:
@@ -82,7 +85,7 @@ class Project:
             input=text,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=250,
             check=False,
         )
         assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}{done.stderr}"
@@ -114,3 +117,5 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         added = f"\n\n{path.read_text()}" if path.exists() and block.file.startswith("mysite/") else ""
         path.write_text(f"{added.strip()}\n{block.source}" if added else block.source)
+        if path.suffix == ".sh":
+            path.chmod(0o755)

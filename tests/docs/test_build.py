@@ -40,7 +40,10 @@ def test_it_is_built_without_a_warning_and_has_every_page(site):
 def test_the_reference_describes_what_apps_call(site):
     text = (site / "api.html").read_text()
 
-    for name in ("manager.JobManager.create_job", "models.Job.execute", "models.DaskJob.result", "testing.FakeBackend"):
+    for name in (
+        *("manager.JobManager.create_job", "models.Job.execute", "models.DaskJob.result", "testing.FakeBackend"),
+        *("models.CondorJob.attributes", "models.CondorWorkflowNode.retry", "models.CondorWorkflowSpliceNode.dag_file"),
+    ):
         assert f'id="jobsapi.{name}"' in text
 
 

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 
 from jobsapi import conf
-from jobsapi.models import DaskJob, DaskScheduler, Job
+from jobsapi.models import CondorJob, CondorScheduler, CondorWorkflow, CondorWorkflowNode, DaskJob, DaskScheduler, Job
 from tests.docs.blocks import DOCS, PAGES, ROOT
 
 INTERNAL = {
@@ -24,8 +24,10 @@ INTERNAL = {
     *("backend_state", "cleanup_pending", "requested", "submit_started_at"),  # what the worker keeps
     *("registry", "user_columns", "worker_hint"),
     "standing",  # for pages
+    *("attempt_in_folder", "files_are_here", "folder_mark", "graph", "resubmitted"),  # for the backend
+    *("check_description", "comes_after", "request_part"),  # what commands and checks are made of
 }
-"""Names of jobs and schedulers that have a docstring and are nobody's business but our own."""
+"""Names of jobs, nodes and schedulers that have a docstring and are nobody's business but our own."""
 
 
 def maker(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -109,8 +111,15 @@ def found(name: str) -> Any:
     return None
 
 
-@pytest.mark.parametrize("cls", [Job, DaskJob, DaskScheduler], ids=lambda cls: cls.__name__)
-def test_every_public_name_of_a_job_or_scheduler_is_in_the_api_or_said_to_be_internal(cls):
+NODES = CondorWorkflowNode.registry.values()
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [Job, DaskJob, DaskScheduler, CondorJob, CondorWorkflow, CondorScheduler, *NODES],
+    ids=lambda cls: cls.__name__,
+)
+def test_every_public_name_of_a_job_node_or_scheduler_is_in_the_api_or_said_to_be_internal(cls):
     described = set(re.findall(r"\w+", (DOCS / "api.rst").read_text()))
     ours = [base for base in cls.__mro__ if base.__module__.startswith("jobsapi.")]
     public = {name for base in ours for name, value in vars(base).items() if not name.startswith("_") and speaks(value)}

@@ -186,7 +186,7 @@ def test_nothing_is_sent_to_a_host_whose_key_nobody_accepted(remote, make, condo
 
     told = Scheduler.objects.get(pk=remote.pk)
     assert told.offered_host_key.startswith("ssh-")
-    told.accept_host_key()
+    told.accept_host_key(told.offered_fingerprint)
     lifecycle.submit(job.pk)
     assert Job.objects.get(pk=job.pk).native_id
 

@@ -14,6 +14,9 @@ from tests.lifecycle.conftest import time_passes
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+OFFERED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0fWVRPjuy6Uh+PZYQ4nRgLPv5ZzdBvPcFxIXHiGRFM"
+
+
 class Troubled(FakeBackend):
     """A fake whose transfers, submissions or door fail as long as ``trouble`` says so."""
 
@@ -22,7 +25,7 @@ class Troubled(FakeBackend):
     def open(self):
         super().open()
         if self.trouble == "host key":
-            raise HostKeyNotAccepted("The host shows another key.", "ssh-ed25519 AAAA", "SHA256:abc")
+            raise HostKeyNotAccepted("The host shows another key.", OFFERED, "SHA256:abc")
 
     def submit(self, jobs):
         for outcome in super().submit(jobs):
@@ -145,9 +148,9 @@ def test_a_host_key_that_nobody_accepted_is_kept_for_an_administrator_to_see(wor
         lifecycle.submit(job.pk)
 
     scheduler = Scheduler.objects.get()
-    assert (scheduler.offered_host_key, scheduler.last_error) == ("ssh-ed25519 AAAA", "The host shows another key.")
+    assert (scheduler.offered_host_key, scheduler.last_error) == (OFFERED, "The host shows another key.")
     assert "unreachable since" in row(job).status_message
-    scheduler.accept_host_key()
+    scheduler.accept_host_key(scheduler.offered_fingerprint)
     Troubled.trouble = ""
     lifecycle.submit(job.pk)
     assert row(job).native_id

@@ -22,6 +22,7 @@ from jobsapi.models import (
     Job,
     PartWish,
 )
+from jobsapi.models.schedulers import fingerprint
 from jobsapi.testing import FakeBackend
 
 
@@ -448,7 +449,7 @@ class TestScheduler:
     def test_a_key_that_the_host_showed_is_accepted_by_an_administrator_alone(self, pool):
         CondorScheduler.objects.update(offered_host_key=self.KEY, retry_at="2100-01-01T00:00Z")
 
-        pool.accept_host_key()
+        pool.accept_host_key(fingerprint(self.KEY))
 
         found = CondorScheduler.objects.get()
         assert (found.host_key, found.offered_host_key, found.retry_at) == (self.KEY, "", None)
@@ -456,4 +457,12 @@ class TestScheduler:
 
     def test_there_is_nothing_to_accept_as_long_as_none_was_shown(self, pool):
         with pytest.raises(JobsApiError, match="has shown no key"):
-            pool.accept_host_key()
+            pool.accept_host_key("")
+
+    def test_another_key_than_was_compared_is_not_accepted(self, pool):
+        CondorScheduler.objects.update(offered_host_key=self.KEY)
+
+        with pytest.raises(JobsApiError, match="does not show SHA256:else, but another key"):
+            pool.accept_host_key("SHA256:else")
+
+        assert CondorScheduler.objects.get().host_key == ""

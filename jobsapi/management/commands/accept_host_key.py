@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
+from jobsapi.exceptions import JobsApiError
 from jobsapi.models import CondorScheduler
 
 
@@ -36,11 +36,12 @@ class Command(BaseCommand):
         self.stdout.write(f"“{scheduler}” is {scheduler.host}, port {scheduler.port}.")
         self.stdout.write(f"It shows: {shown} ({scheduler.offered_host_key.split()[0]})")
         self.stdout.write(f"Accepted: {scheduler.host_fingerprint or 'none'}")
-        if fingerprint is not None and fingerprint != shown:
-            raise CommandError(f"It does not show {fingerprint}. Nothing was changed.")
         if fingerprint is None:
             self._ask(no_input)
-        self._accept(scheduler.pk, shown)
+        try:
+            scheduler.accept_host_key(fingerprint or shown)
+        except JobsApiError as error:
+            raise CommandError(str(error)) from error
         self.stdout.write("It is accepted. Workers use it from now on.")
 
     def _ask(self, no_input: bool) -> None:
@@ -48,10 +49,3 @@ class Command(BaseCommand):
             raise CommandError("Without a question it has to be told which key: --fingerprint. Nothing was changed.")
         if input("Is this the host's own key? [y/N] ") != "y":
             raise CommandError("Nothing was changed.")
-
-    def _accept(self, pk: int, shown: str) -> None:
-        with transaction.atomic():
-            scheduler = CondorScheduler.objects.select_for_update().get(pk=pk)
-            if scheduler.offered_fingerprint != shown:
-                raise CommandError("It shows another key by now. Nothing was changed: run this again.")
-            scheduler.accept_host_key()

@@ -298,7 +298,7 @@ def test_a_node_can_end_the_workflow_with_a_code(place: Place, code: int) -> Non
             shell("waits", "exit 0", "runs"),
         )
     )
-    tries = place.nodes(dagman)
+    tries = eventually(lambda: len(found := place.nodes(dagman)) == 2 and found)
 
     assert dagman["ExitCode"] == code
     assert {name: [ad["JobStatus"] for ad in ads] for name, ads in tries.items()} == {"ends": [4], "runs": [3]}

@@ -9,4 +9,7 @@ class FloodApp(JobsApp):
     package = "flood"
 
     def scheduler_settings(self):
-        return [SchedulerSetting("cluster", "Runs the models", engine=SchedulerSetting.DASK, required=True)]
+        return [
+            SchedulerSetting("cluster", "Runs the models", engine=SchedulerSetting.DASK, required=True),
+            SchedulerSetting("pool", "Runs the programs", engine=SchedulerSetting.HTCONDOR),
+        ]
