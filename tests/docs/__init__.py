@@ -18,5 +18,6 @@ How a fenced block is run follows from the word after its fence:
 ``{toctree}``
     Of Sphinx; ``test_build.py`` looks at it.
 
-A page of ``conftest.ON_A_POOL`` is run beside a real HTCondor pool whose tools are on the PATH. Any other kind fails. What must hold when all blocks of a page have been run stands in ``afterwards/<page>.py``.
+Any other kind fails. A page of ``conftest.ON_A_POOL`` is run beside a real HTCondor pool, whose tools are on the PATH.
+What must hold when all blocks of a page have been run stands in ``afterwards/<page>.py``.
 """

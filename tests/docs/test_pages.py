@@ -24,7 +24,7 @@ INTERNAL = {
     *("backend_state", "cleanup_pending", "requested", "submit_started_at"),  # what the worker keeps
     *("registry", "user_columns", "worker_hint"),
     "standing",  # for pages
-    *("attempt_in_folder", "files_are_here", "folder_mark", "graph", "resubmitted"),  # for the backend
+    *("attempt_in_folder", "claim_folder", "files_are_here", "folder_mark", "graph", "resubmitted"),  # for the backend
     *("check_description", "comes_after", "request_part"),  # what commands and checks are made of
 }
 """Names of jobs, nodes and schedulers that have a docstring and are nobody's business but our own."""

@@ -1,5 +1,6 @@
 """What goes wrong between the portal and HTCondor: no job changes its status for it, none is lost, none runs twice."""
 
+import json
 import os
 import signal
 import subprocess
@@ -86,7 +87,12 @@ def test_a_worker_killed_after_condor_submit_leaves_a_job_that_is_adopted(
 ):
     settings.JOBSAPI = {**settings.JOBSAPI, "LEASE": 1.0, "SUBMIT_TIMEOUT": 1.0}
     job = execute(place, script("ran.sh", "echo ran >> ran; sleep 1"))
-    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "JOBSAPI_TEST_SETTINGS": json.dumps({"WORKSPACE_ROOT": settings.JOBSAPI["WORKSPACE_ROOT"]}),
+    }
     command = [sys.executable, "-c", KILLED, str(job.pk)]
     killed = subprocess.run(command, env=environment, timeout=60, check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL

@@ -246,6 +246,18 @@ class TestWorkflow:
 
         assert not CondorWorkflow.objects.get().from_start
 
+    def test_running_it_again_keeps_what_somebody_else_has_changed_of_it(self, workflow):
+        workflow.execute()
+        workflow.update_status("Error")
+        other = CondorWorkflow.objects.get()
+        other.add_max_jobs_throttle("heavy", 2)
+        other.save()
+
+        workflow.resubmit()
+
+        found = CondorWorkflow.objects.get()
+        assert (found.max_jobs, found.resubmitted, found.from_start) == ({"heavy": 2}, True, False)
+
     def test_its_nodes_go_with_it(self, workflow):
         node(workflow, "B").add_parent(node(workflow, "A"))
 
@@ -358,6 +370,22 @@ class TestFolder:
         job.remove_files()
 
         assert (job.folder / "output").read_text() == "computed"
+
+    def test_it_is_made_with_its_mark_and_nothing_that_is_there_is_taken(self, job):
+        job.claim_folder()
+        (job.folder / "output").write_text("computed")
+        job.claim_folder()
+
+        assert job.attempt_in_folder() == job.submission_id.hex
+        assert (job.folder / "output").read_text() == "computed"
+        assert [path.name for path in job.folder.parent.iterdir()] == [job.folder.name]
+
+    @pytest.mark.parametrize(("column", "value"), [("name", "another"), ("workspace", "elsewhere")])
+    def test_what_it_is_found_by_stays_once_the_job_was_executed(self, job, column, value):
+        setattr(job, column, value)
+
+        with pytest.raises(InvalidJob, match=f"The {column} of a job of HTCondor stays"):
+            job.save()
 
     def test_a_deleted_jobs_own_folder_goes_and_nothing_else_of_the_workspace(self, job):
         self.put(job, job.folder_mark)

@@ -80,7 +80,7 @@ class CondorBackend(Backend):
         waiting = observe.positions(queue)
         present = ads_of(jobs, queue)
         missing = {job.cluster_id: numbers for job in jobs if (numbers := missing_of(job, present[job]))}
-        nodes = {job.cluster_id: RECORDS * job.backend_state["parts"] for job in flows if job.cluster_id in missing}
+        nodes = {job.cluster_id: RECORDS * job.backend_state.get("parts", 1) for job in flows if job.cluster_id in missing}
         history = self._ads(ads.history_command(self.identity, missing, nodes)) if missing else []
         gone = ads_of(jobs, history)
         statuses = self._node_statuses(flows)
@@ -132,7 +132,8 @@ class CondorBackend(Backend):
     def cleanup(self, jobs: Sequence[Any]) -> None:
         """See ``Backend``. What lies at a submit host comes home before it is removed, unless the job is deleted."""
         marks = [job.submission_id.hex for job in jobs if job.submission_id]
-        self._tell(control.remove_marked_command(self.identity, marks, "The job has ended in the portal."))
+        if marks:
+            self._tell(control.remove_marked_command(self.identity, marks, "The job has ended in the portal."))
         if not self.remote:
             return
         unfetched = [job for job in jobs if job.deleted_at is None and job._status in (Status.ABORTED, Status.ERROR)]
@@ -185,6 +186,8 @@ class CondorBackend(Backend):
         self._take_home(job, folder)
         layout = layout_of(job)
         kept = self._make_room(job, layout)
+        if not self.remote:
+            job.claim_folder()
         texts = {**layout.texts, job.MARK: job.folder_mark}
         self.transport.stage(folder, texts=texts, folders=layout.folders, inputs={**kept, **layout.inputs})
         try:
@@ -249,9 +252,10 @@ class CondorBackend(Backend):
         if not self.remote:
             return ()
         try:
-            job.attempt_in_folder()
-        except InvalidJob as error:
-            raise TransferFailed(str(error)) from error
+            if job.attempt_in_folder() is None:
+                job.claim_folder()
+        except (InvalidJob, OSError) as error:
+            raise TransferFailed(f"The files of the job have no place here: {error}") from error
         return self.transport.bring(self._folder(job), job.folder).skipped
 
     def _node_statuses(self, flows: Sequence[Any]) -> dict[Any, node_status.NodeStatuses | None]:
@@ -331,7 +335,7 @@ def ads_of(jobs: Iterable[Any], answer: Iterable[Ad]) -> Mapping[Any, list[Ad]]:
     found: defaultdict[Any, list[Ad]] = defaultdict(list)
     for ad in answer:
         job = by_cluster.get(ads.number(ad, "ClusterId") or 0)
-        if job is not None and ads.text(ad, "JobsApiId") == job.submission_id.hex:
+        if job is not None and job.submission_id and ads.text(ad, "JobsApiId") == job.submission_id.hex:
             found[job].append(ad)
         elif (flow := by_dagman.get(ads.number(ad, "DAGManJobId") or 0)) is not None:
             found[flow].append(ad)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
 
 from django.db import transaction
 
@@ -54,10 +55,16 @@ class AtHTCondor(Job):
     def resubmit(self, *args: Any, **kwargs: Any) -> None:
         """Run a job that has ended again; see ``Job.resubmit``. What was wanted of its parts is forgotten."""
         with self._unchanged_on_failure(), transaction.atomic():
-            self.resubmitted = True
-            self.save()
+            self._specify(resubmitted=True)
             PartWish.objects.filter(job_id=self.pk).delete()
             super().resubmit(*args, **kwargs)
+
+    def _specify(self, **entries: Any) -> None:
+        """Write some entries of ``spec``, whatever else of it somebody has changed meanwhile."""
+        rows = self.__class__._base_manager.filter(pk=self.pk)
+        for spec in rows.select_for_update().values_list("spec", flat=True):
+            rows.update(spec={**spec, **entries})
+        self.absorb({"spec": {**self.spec, **entries}})
 
     def validate(self) -> None:
         """Raises a subclass of ``InvalidJob`` when the job could not be stored or run as it is described."""
@@ -65,6 +72,13 @@ class AtHTCondor(Job):
         rules.check_name(self.name)
         if not self.workspace:
             raise InvalidJob(f"A {self.type} needs a workspace, below which its own folder is made.")
+        if not self._state.adding and self.submission_id is not None:
+            for column in ("name", "workspace"):
+                if self._seen.get(column, getattr(self, column)) != getattr(self, column):
+                    raise InvalidJob(
+                        f"The {column} of a job of HTCondor stays once it was executed: its folder is found by it. "
+                        "Change the description instead, or make a new job."
+                    )
 
     def request_part(self, verb: str, part: str) -> None:
         """Record what the user wants of one part, and wake a worker. ``verb``: cancel, hold or release.
@@ -143,6 +157,16 @@ class AtHTCondor(Job):
         raise InvalidJob(
             f"{self.folder} was there before this job, and is not of its making. Move it away, then resubmit the job."
         )
+
+    def claim_folder(self) -> None:
+        """Make the job's own folder, with the mark in it from the first moment, unless there is one of that name."""
+        made = self.ensure_workspace() / f".{self.folder.name}-{uuid4().hex}"
+        made.mkdir()
+        (made / self.MARK).write_text(self.folder_mark)
+        try:
+            made.rename(self.folder)  # fails on a folder with something in it
+        except OSError:
+            remove_folder(self.workspace, made.name)
 
     def remove_files(self) -> None:
         """Remove the job's own folder. Nothing else of the workspace goes, nor a folder that only has its name."""

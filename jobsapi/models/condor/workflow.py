@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from jobsapi.models.condor import rules
@@ -53,8 +54,9 @@ class CondorWorkflow(AtHTCondor, Job):
         Raises as ``Job.resubmit`` does.
         """
         # DAGMan's list of what was done survives a run that ended well: with it nothing would run.
-        self.from_start = from_start or self._status == Status.COMPLETE
-        super().resubmit()
+        with self._unchanged_on_failure(), transaction.atomic():
+            self._specify(from_start=from_start or self._status == Status.COMPLETE)
+            super().resubmit()
 
     def validate(self) -> None:
         """Raises a subclass of ``InvalidJob`` when the workflow could not be stored or run as it is described."""

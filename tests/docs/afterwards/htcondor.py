@@ -2,7 +2,7 @@
 
 import re
 
-from jobsapi.models import CondorWorkflow, CondorWorkflowNode
+from jobsapi.models import CondorJob, CondorWorkflow, CondorWorkflowNode
 from jobsapi.models.spec import spec_property
 from tests.docs.blocks import DOCS
 
@@ -15,6 +15,7 @@ def holds(page):
     assert [output.size for output in page.job.find_outputs()] == [4]
     assert "1 of 3 nodes failed: mouth: " in "\n".join(map(str, page.workflow.events.all()))
     assert "Job terminated" in page.piece.text
+    assert CondorJob.objects.get(spec__num_jobs=4) == page.stations  # as the page on porting has it
 
     text = (DOCS / "htcondor.md").read_text()
     rows = "\n".join(line for line in text.splitlines() if line.startswith("| `"))
