@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from jobsapi import conf, steps, storage
@@ -31,6 +31,8 @@ from jobsapi.status import Status
 logger = logging.getLogger(__name__)
 
 BATCH = 100
+ORDER = ("-priority", F("submit_started_at").asc(nulls_first=True), "pk")
+"""Who comes first. What was tried in vain comes last, so that one job which makes its scheduler fail jams no other."""
 
 Step = Callable[[Line, list[Job]], Iterable[Job]]
 """Takes one step for some leased jobs; returns those for which it has to be taken again later."""
@@ -169,7 +171,7 @@ def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:
 
     def rows() -> QuerySet[Job]:
         found = Job._base_manager.filter(due(verb), scheduler=job.scheduler_id, kind__in=kinds_of(job.backend))
-        return found.filter(unleased(timezone.now())).exclude(pk__in=again).order_by("-priority", "pk")
+        return found.filter(unleased(timezone.now())).exclude(pk__in=again).order_by(*ORDER)
 
     while rows().exists():
         try:
@@ -185,7 +187,7 @@ def _turn(line: Line, verb: str, step: Step, rows: QuerySet[Job], batch: int) ->
     with lease(rows, "leased_until", batch) as held:
         if not held.rows:
             return None
-        in_flight = True
+        in_flight, line.lease = True, held
         try:
             again = _tried(line, verb, step, held.rows)
         except SubmissionOver:

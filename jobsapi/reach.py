@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce
@@ -17,6 +18,7 @@ from jobsapi import conf
 from jobsapi.backends.base import Backend
 from jobsapi.due import waiting
 from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
+from jobsapi.lease import Lease
 from jobsapi.models import Job, Scheduler
 from jobsapi.models.text import clean
 
@@ -69,6 +71,12 @@ class Line:
         """Whether the scheduler may be called: until the line is hung up."""
         self.scheduler = scheduler
         self.verb = verb
+        self.lease: Lease | None = None
+        """What this thread has in its hands now."""
+
+    def confirm(self, **changes: Any) -> bool:
+        """Write columns of the jobs in hand, if they are still in nobody else's; see ``Lease.confirm``."""
+        return self.lease is None or self.lease.confirm(**changes)
 
     def hang_up(self) -> None:
         """Leave the scheduler to others before the block ends: the rest of the work does not need it."""

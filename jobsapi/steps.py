@@ -6,6 +6,7 @@ import json
 import pickle
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,17 +47,23 @@ def submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
 
 
 def _submitted(line: Line, job: Job) -> bool:
-    """Hand a job over. False when its files could not be brought, so that nothing was handed over."""
-    mark([job], submit_started_at=timezone.now(), cleanup_pending=True)
+    """Hand a job over. False when it has to be tried again later, and nothing was handed over."""
+    mark([job], cleanup_pending=True)
     try:
-        for _, outcome in line.backend.submit([job]):
-            if isinstance(outcome, InvalidJob):
-                _end(job, Status.ERROR, str(outcome), outcome.detail)
-            else:
-                _accept(line, job, outcome, "Accepted")
+        line.backend.stage(job)
     except TransferFailed as error:
-        mark([job], submit_started_at=None, status_message=clean(str(error)))
+        mark([job], status_message=clean(str(error)))
         return False
+    except InvalidJob as error:
+        _end(job, Status.ERROR, str(error), error.detail)
+        return True
+    if not line.confirm(submit_started_at=timezone.now()):  # staging took so long that somebody else has the job now
+        return False
+    for _, outcome in line.backend.submit([job]):
+        if isinstance(outcome, InvalidJob):
+            _end(job, Status.ERROR, str(outcome), outcome.detail)
+        else:
+            _accept(line, job, outcome, "Accepted")
     return True
 
 
@@ -255,11 +262,12 @@ def cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
     failed = [job for job in jobs if job._status == Status.ERROR and job.native_id]
     for job in failed[:LOGS_KEPT]:
         if JobBlob.find(job, Purpose.LOGS) is None:
-            keep_logs(line, job)
-    line.backend.cleanup(jobs)
-    mark(jobs, cleanup_pending=False)
+            with suppress(InvalidJob, TransferFailed):  # nothing that keeps anybody from clearing up
+                keep_logs(line, job)
+    again = list(line.backend.cleanup(jobs))
+    mark([job for job in jobs if job not in again], cleanup_pending=False)
     line.next_steps.append(("submit", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))
-    return []
+    return again
 
 
 def keep_logs(line: Line, job: Job) -> None:

@@ -135,11 +135,15 @@ class FakeBackend(Backend):
         self._call("fetch_results")
         return self.world.results.get(job.submission_id, Result(None))
 
-    def cleanup(self, jobs: Sequence[Job]) -> None:
+    def stage(self, job: Job) -> None:
+        self._call("stage")
+
+    def cleanup(self, jobs: Sequence[Job]) -> Iterable[Job]:
         self._call("cleanup")
         for job in jobs:
             for attempt in [job.submission_id, *(each for each, pk in self.world.jobs.items() if pk == job.pk)]:
                 self.world.attempts.pop(attempt, None)
+        return []
 
     def logs(self, job: Job) -> dict[str, Tail]:
         self._call("logs")

@@ -119,6 +119,12 @@ class Backend(ABC):
     def find(self, jobs: Sequence[Job]) -> dict[Job, Accepted]:
         """What an earlier try left at the scheduler, looked up by ``submission_id``; jobs it never got are left out."""
 
+    def stage(self, job: Job) -> None:  # noqa: B027  (most need none)
+        """Bring what a job needs to its scheduler, however long that takes; nothing of it runs yet.
+
+        Raises ``InvalidJob``, and ``TransferFailed`` when it cannot be brought now though the scheduler answers.
+        """
+
     @abstractmethod
     def submit(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Accepted | InvalidJob]]:
         """Hand jobs over, one outcome each, yielded as it comes. After ``Accepted`` the scheduler surely knows the job.
@@ -161,8 +167,11 @@ class Backend(ABC):
             raise InvalidJob(f"The result cannot be stored: {error}") from error
 
     @abstractmethod
-    def cleanup(self, jobs: Sequence[Job]) -> None:
-        """Remove all that any attempt of jobs that have ended has left at the scheduler."""
+    def cleanup(self, jobs: Sequence[Job]) -> Iterable[Job]:
+        """Remove all that any attempt of jobs that have ended has left at the scheduler.
+
+        Returns those for which it has to be done again later.
+        """
 
     @abstractmethod
     def logs(self, job: Job) -> dict[str, Tail]:

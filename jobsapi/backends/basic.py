@@ -38,8 +38,8 @@ class BasicBackend(Backend):
     def fetch_results(self, job: Job) -> Result:
         return Result(None)
 
-    def cleanup(self, jobs: Sequence[Job]) -> None:
-        """Nothing was left anywhere."""
+    def cleanup(self, jobs: Sequence[Job]) -> Iterable[Job]:
+        return []
 
     def logs(self, job: Job) -> dict[str, Tail]:
         return {}

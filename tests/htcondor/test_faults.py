@@ -14,6 +14,7 @@ import pytest
 from django.db import connections
 
 from jobsapi import lifecycle
+from jobsapi.backends.condor import ads
 from jobsapi.backends.condor.transport import transport_of
 from jobsapi.compute import create_condor_scheduler
 from jobsapi.exceptions import BackendUnavailable
@@ -260,3 +261,64 @@ def test_a_host_that_is_not_there_is_told_of_in_words(db, condor_tools, ready, m
 
     assert "unreachable since" in Job.objects.get().status_message
     assert Job.objects.get().cached_status == "Submitted"
+
+
+def test_a_refusal_by_a_rule_of_the_site_is_the_jobs_own_and_holds_up_no_other(
+    local, worker, script, execute, condor_pool
+):
+    rule = condor_pool.folder / "pool" / "local.d" / "rule"
+    rule.write_text(
+        "SUBMIT_REQUIREMENT_NAMES = Tests\nSUBMIT_REQUIREMENT_Tests = JobPrio < 1000\n"
+        'SUBMIT_REQUIREMENT_Tests_REASON = "Ask for less, please."\n'
+    )
+    condor_pool.condor("condor_reconfig")
+    try:
+        refused = execute(local, script("ok.sh", "exit 0"), attributes={"priority": 2000})
+        good = execute(local, script("ok.sh", "exit 0"), name="good")
+
+        ended = worker.ended(refused)
+
+        assert ended.cached_status == "Error"
+        assert "Ask for less, please." in ended.status_message
+        assert worker.ended(good).cached_status == "Complete"
+        assert Scheduler.objects.get().last_error == ""
+    finally:
+        rule.unlink()
+        condor_pool.condor("condor_reconfig")
+
+
+def test_no_command_reaches_what_only_has_the_number_of_a_job(local, worker, script, execute, condor_pool):
+    job = execute(local, script("wait.sh", "sleep 300"))
+    worker.until(job, "Running")
+    cluster = submit_by_hand(condor_pool, "/bin/sleep", "300")
+    Job._base_manager.filter(pk=job.pk).update(native_id=cluster)
+    stale = Job.objects.get(pk=job.pk)
+
+    for verb in ("hold", "release", "cancel"):
+        getattr(stale.backend_class()(stale.scheduler), verb)([stale])
+
+    assert [ad["JobStatus"] for ad in condor_pool.queue(cluster)] in ([1], [2])
+
+
+def test_a_job_far_back_in_the_history_is_found_before_it_is_called_lost(
+    local, worker, script, execute, condor_pool, monkeypatch
+):
+    monkeypatch.setattr(ads, "SCAN", 1)
+    job = execute(local, script("ok.sh", "exit 0"))
+    lifecycle.submit(job.pk)
+    cluster = Job.objects.get().native_id
+    eventually(lambda: condor_pool.history(cluster), timeout=60)
+    later = submit_by_hand(condor_pool, "/bin/true")
+    eventually(lambda: condor_pool.history(later), timeout=60)
+
+    lifecycle.refresh(local.pk)
+    assert Job.objects.get().missing_since
+    time_passes(61)
+
+    assert worker.ended(job).cached_status == "Complete"
+
+
+def submit_by_hand(pool, executable, arguments=""):
+    """The cluster of a job that somebody submits with the account of ours, but not through the portal."""
+    text = f"executable = {executable}\narguments = {arguments}\nqueue\n"
+    return pool.condor("condor_submit", "-terse", "-", cwd=Path("/tmp"), input=text).split(".")[0]

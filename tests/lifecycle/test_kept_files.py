@@ -1,6 +1,9 @@
 """What the lifecycle does for schedulers whose results are files: transfers, tries that are surely over, lost jobs."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from jobsapi import lifecycle
 from jobsapi.backends.base import Observation
@@ -34,6 +37,17 @@ class Troubled(FakeBackend):
             if self.trouble == "cut":
                 raise BackendUnavailable("The connection broke.")
             yield outcome
+
+    def stage(self, job):
+        super().stage(job)
+        if self.trouble == "stage":
+            raise TransferFailed("input: Permission denied")
+        if self.trouble == "suspended":
+            Job._base_manager.filter(pk=job.pk).update(leased_until=timezone.now() + timedelta(seconds=99))
+
+    def cleanup(self, jobs):
+        done = super().cleanup(jobs)
+        return jobs if self.trouble == "cleanup" else done
 
     def fetch_results(self, job):
         if self.trouble == "transfer":
@@ -174,3 +188,56 @@ def test_a_job_is_resumed_when_no_part_of_it_is_held_any_more(world, job, seen, 
     lifecycle.refresh(job.scheduler_id)
 
     assert row(job).requested == requested
+
+
+def test_a_job_whose_files_cannot_be_brought_waits_and_the_scheduler_is_not_blamed(world, job):
+    Troubled.trouble = "stage"
+
+    lifecycle.submit(job.pk)
+
+    waiting = row(job)
+    assert (waiting.cached_status, waiting.status_message) == ("Submitted", "input: Permission denied")
+    assert (waiting.submit_started_at, waiting.leased_until) == (None, None)
+    assert waiting.scheduler.unreachable_since is None
+    Troubled.trouble = ""
+    lifecycle.submit(job.pk)
+    assert row(job).native_id
+
+
+def test_a_worker_that_lost_its_lease_while_it_staged_submits_nothing(world, job):
+    Troubled.trouble = "suspended"
+
+    lifecycle.submit(job.pk)
+
+    assert world.submitted == []
+    assert row(job).submit_started_at is None
+
+
+def test_one_job_that_makes_its_scheduler_fail_jams_no_other(world, job, manager, user):
+    Troubled.trouble = "over"
+    with pytest.raises(SubmissionOver):
+        lifecycle.submit(job.pk)
+    world.attempts.clear()
+    Troubled.trouble = ""
+    other = manager.create_job("other", user, job_type="CONDOR", scheduler=job.scheduler)
+    other.execute()
+    Scheduler.objects.update(retry_at=None)
+
+    lifecycle.submit(job.pk)
+
+    assert world.submitted == [job.pk, other.pk, job.pk]
+
+
+def test_what_cannot_be_cleared_up_now_is_cleared_up_later(world, job):
+    lifecycle.submit(job.pk)
+    FakeBackend.finish(job)
+    lifecycle.refresh(job.scheduler_id)
+    lifecycle.fetch_results(job.pk)
+    Troubled.trouble = "cleanup"
+    lifecycle.cleanup(job.pk)
+    assert (row(job).cached_status, row(job).cleanup_pending) == ("Complete", True)
+
+    Troubled.trouble = ""
+    lifecycle.cleanup(job.pk)
+
+    assert not row(job).cleanup_pending

@@ -248,7 +248,7 @@ class TestAcceptedOnce:
         lifecycle.submit(job.pk)
 
         assert silent.submitted == [job.pk]
-        assert silent.exchanges == ["open", "find", "submit"]
+        assert silent.exchanges == ["open", "find", "stage", "submit"]
 
     @pytest.mark.parametrize("seconds_ago", [-5, 1, 19])
     def test_a_second_try_waits_while_the_first_may_still_land(self, silent, mailbox, execute, seconds_ago):

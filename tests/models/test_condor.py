@@ -387,6 +387,15 @@ class TestFolder:
         with pytest.raises(InvalidJob, match=f"The {column} of a job of HTCondor stays"):
             job.save()
 
+    def test_one_that_was_saved_may_be_renamed_until_it_is_executed(self, make):
+        job = make("one")
+        job.save()
+        job.name = "two"
+
+        job.execute()
+
+        assert CondorJob.objects.get(pk=job.pk).folder.name == f"two-{job.pk}"
+
     def test_a_deleted_jobs_own_folder_goes_and_nothing_else_of_the_workspace(self, job):
         self.put(job, job.folder_mark)
         beside = Path(job.workspace, "mine.txt")

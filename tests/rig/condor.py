@@ -129,11 +129,11 @@ class CondorPool:
             self._process = None
         self._folder.__exit__(None, None, None)
 
-    def condor(self, *command: str | Path, cwd: Path | None = None) -> str:
+    def condor(self, *command: str | Path, cwd: Path | None = None, input: str = "") -> str:
         """What a tool of the pool prints. Raises ``CalledProcessError``, with what it said, when it fails."""
         environment = {**os.environ, **self.env}
         done = subprocess.run(
-            command, cwd=cwd, env=environment, check=False, capture_output=True, text=True, timeout=60
+            command, cwd=cwd, env=environment, check=False, capture_output=True, text=True, timeout=60, input=input
         )
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)

@@ -8,6 +8,7 @@ attribute is missing.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -65,6 +66,10 @@ SCAN = 20_000
 """How many records of the history one refresh reads at most: 1.4 s on a slow machine (70 µs each)."""
 FIND_SCAN = 50_000
 """The same for a search after a try that may have failed, which must not miss: 3.5 s."""
+QUESTION_MAX = 60_000
+"""Characters of the list of parts that one question names."""
+THOROUGH_SCAN = 300_000
+"""How many records are read before a job is called lost: 20 s."""
 ASKED_AT_ONCE = 2_000
 """How many parts of one job a refresh asks the history for; the others wait for the next one."""
 
@@ -94,7 +99,10 @@ def queue_command(portal: str, identity: str, dagman_ids: Collection[int] = ()) 
 
 
 def history_command(
-    identity: str, wanted: Mapping[int, Collection[int]], dagmans: Mapping[int, int] | None = None
+    identity: str,
+    wanted: Mapping[int, Collection[int]],
+    dagmans: Mapping[int, int] | None = None,
+    scan: int | None = None,
 ) -> list[str]:
     """Ask the history for parts that have left the queue, by cluster.
 
@@ -108,8 +116,21 @@ def history_command(
     if dagmans:
         terms.append(f"member(DAGManJobId, {listed(dagmans)})")
     limit = sum(map(len, asked.values())) + sum((dagmans or {}).values())
-    bounds = ("-limit", str(max(limit, 1)), "-scanlimit", str(SCAN))
+    bounds = ("-limit", str(max(limit, 1)), "-scanlimit", str(scan or SCAN))
     return _query("condor_history", ATTRIBUTES, f"{ours(identity)} && ({' || '.join(terms) or 'false'})", *bounds)
+
+
+def affordable(wanted: Mapping[int, Collection[int]]) -> dict[int, Collection[int]]:
+    """As many of them, chosen by chance, as one question may ask for: an argument has at most 128 KiB on Linux."""
+    chosen: dict[int, Collection[int]] = {}
+    length = 0
+    for cluster in random.sample(sorted(wanted), len(wanted)):
+        numbers = sorted(wanted[cluster])[:ASKED_AT_ONCE]
+        length += len(among(cluster, numbers)) + len(" || ")
+        if chosen and length > QUESTION_MAX:
+            break
+        chosen[cluster] = numbers
+    return chosen
 
 
 def find_commands(identity: str, submission_ids: Iterable[str]) -> tuple[list[str], list[str]]:

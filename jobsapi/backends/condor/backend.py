@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.utils import timezone
 
 from jobsapi import conf
 from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
@@ -17,6 +21,8 @@ from jobsapi.backends.condor.layout import Layout, layout_of
 from jobsapi.backends.condor.transport import CommandKilled, Completed, Transport, transport_of
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, SchedulerMissing, SubmissionOver, TransferFailed
 from jobsapi.status import Status
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from jobsapi.models import CondorJob, CondorWorkflow, CondorWorkflowJobNode, CondorWorkflowNode, Scheduler
@@ -64,6 +70,18 @@ class CondorBackend(Backend):
         found = self._clusters(job.submission_id.hex for job in jobs)
         return {job: self._accepted(job, found[mark]) for job in jobs if (mark := job.submission_id.hex) in found}
 
+    def stage(self, job: Any) -> None:
+        """See ``Backend``. Everything is put into the job's own folder; what an earlier attempt left there goes."""
+        folder = self._folder(job)
+        self._take_home(job, folder)
+        layout = layout_of(job)
+        kept = self._make_room(job, layout)
+        if not self.remote:
+            claim(job)
+        texts = {**layout.texts, job.MARK: job.folder_mark}
+        folders = [each for each in layout.folders if each != "."]
+        self.transport.stage(folder, texts=texts, folders=folders, inputs={**kept, **layout.inputs})
+
     def submit(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, Accepted | InvalidJob]]:
         """See ``Backend``."""
         for job in jobs:
@@ -73,52 +91,65 @@ class CondorBackend(Backend):
                 yield job, refusal
 
     def poll(self, jobs: Sequence[Any]) -> dict[Any, Observation]:
-        """See ``Backend``. At most two commands and one read: the queue, the history, DAGMan's files."""
+        """See ``Backend``. At most two commands and one read: the queue, the history, DAGMan's files.
+
+        Of very many jobs that have left the queue some are asked for, and the others stay as they are until the next
+        poll. One that is about to be called lost is searched for once more, far back in the history.
+        """
         flows = [job for job in jobs if job.is_workflow]
         dagmans = {cluster for job in flows for cluster in dagmans_of(job)}
         queue = self._ads(ads.queue_command(conf.get("PORTAL"), self.identity, dagmans))
         waiting = observe.positions(queue)
         present = ads_of(jobs, queue)
         missing = {job.cluster_id: numbers for job in jobs if (numbers := missing_of(job, present[job]))}
-        nodes = {job.cluster_id: RECORDS * job.backend_state.get("parts", 1) for job in flows if job.cluster_id in missing}
-        history = self._ads(ads.history_command(self.identity, missing, nodes)) if missing else []
-        gone = ads_of(jobs, history)
+        asked = ads.affordable(missing)
+        gone = ads_of(jobs, self._history(asked, flows) if asked else [])
         statuses = self._node_statuses(flows)
-        seen = {
-            job: observe_flow(job, present[job], gone[job], statuses.get(job), waiting)
-            if job.is_workflow
-            else observe.observe_job(present[job], gone[job], job.backend_state, None, waiting.get(job.cluster_id))
-            for job in jobs
-        }
+
+        def look(job: Any) -> Observation | None:
+            if job.cluster_id in missing and job.cluster_id not in asked:
+                return Observation(Status(job._status))
+            if job.is_workflow:
+                return observe_flow(job, present[job], gone[job], statuses.get(job), waiting)
+            position = waiting.get(job.cluster_id)
+            return observe.observe_job(present[job], gone[job], job.backend_state, None, position)
+
+        seen = {job: look(job) for job in jobs}
+        if lost := [job for job in jobs if seen[job] is None and is_overdue(job)]:
+            try:
+                wanted = {job.cluster_id: missing[job.cluster_id] for job in lost}
+                gone = ads_of(lost, self._history(wanted, lost, far=True))
+                seen |= {job: look(job) for job in lost}
+            except BackendUnavailable:  # it takes too long: nobody can say that they are lost
+                seen |= {job: Observation(Status(job._status)) for job in lost}
         return {job: observation for job, observation in seen.items() if observation is not None}
 
     def cancel(self, jobs: Sequence[Any]) -> Iterable[Any]:
         """See ``Backend``. HTCondor takes its time; only those that it is done with are known to be gone."""
-        self._tell(control.remove_command(self.identity, [job.native_id for job in jobs], REASON))
+        self._tell(control.remove_command(self.identity, marks_of(jobs), REASON))
         return [job for job in jobs if job._status == Status.RESULTS_READY]
 
     def hold(self, jobs: Sequence[Any]) -> None:
         """See ``Backend``. A workflow is held with all its nodes that HTCondor has."""
-        plain, dagmans = split(jobs)
-        self._tell(control.hold_command(self.identity, plain, dagmans, REASON))
+        self._tell(control.hold_command(self.identity, marks_of(jobs), REASON, sub_dags=sub_dags_of(jobs)))
 
     def release(self, jobs: Sequence[Any]) -> None:
         """See ``Backend``."""
-        plain, dagmans = split(jobs)
-        for command in control.release_commands(self.identity, plain, dagmans, REASON):
+        for command in control.release_commands(self.identity, marks_of(jobs), REASON, sub_dags=sub_dags_of(jobs)):
             self._tell(command)
 
     def control_parts(self, job: Any, verb: str, parts: Sequence[str]) -> None:
         """See ``Backend``. Parts are procs by their number, or nodes by their name. Raises ``InvalidJob``."""
         ids = nodes_of(job, parts) if job.is_workflow else [f"{job.native_id}.{part}" for part in parts]
-        inner = [int(each) for each in ids if job.is_workflow and int(each) in job.backend_state.get("sub_dags", ())]
+        inner = [int(each) for each in ids if job.is_workflow and int(each) in sub_dags_of([job])]
         if verb == "cancel":
-            self._tell(control.remove_command(self.identity, ids, REASON))
+            commands = [control.remove_command(self.identity, marks_of([job]), REASON, ids, inner)]
         elif verb == "hold":
-            self._tell(control.hold_command(self.identity, ids, inner, REASON))
+            commands = [control.hold_command(self.identity, marks_of([job]), REASON, ids, inner)]
         else:
-            for command in control.release_commands(self.identity, ids, inner, REASON):
-                self._tell(command)
+            commands = control.release_commands(self.identity, marks_of([job]), REASON, ids, inner)
+        for command in commands:
+            self._tell(command)
 
     def fetch_results(self, job: Any) -> Result:
         """See ``Backend``. The result is its files: they are in ``job.folder`` when this returns, or when it fails."""
@@ -129,17 +160,22 @@ class CondorBackend(Backend):
             raise InvalidJob(message)
         return Result(None, outcome, message)
 
-    def cleanup(self, jobs: Sequence[Any]) -> None:
+    def cleanup(self, jobs: Sequence[Any]) -> Iterable[Any]:
         """See ``Backend``. What lies at a submit host comes home before it is removed, unless the job is deleted."""
-        marks = [job.submission_id.hex for job in jobs if job.submission_id]
-        if marks:
+        if marks := marks_of(jobs):
             self._tell(control.remove_marked_command(self.identity, marks, "The job has ended in the portal."))
         if not self.remote:
-            return
+            return []
         unfetched = [job for job in jobs if job.deleted_at is None and job._status in (Status.ABORTED, Status.ERROR)]
+        stuck = []
         for job in self._marks_at_host(unfetched):
-            self._bring(job)
-        self.transport.remove([self._folder(job) for job in jobs])
+            try:
+                self._bring(job)
+            except TransferFailed as error:
+                logger.warning("What job %s left at %s cannot be fetched now: %s", job.pk, self.scheduler, error)
+                stuck.append(job)
+        self.transport.remove([self._folder(job) for job in jobs if job not in stuck])
+        return stuck
 
     def logs(self, job: Any) -> dict[str, Tail]:
         """See ``Backend``. Those of a job on this machine are files of its folder, so nobody has to fetch them."""
@@ -182,16 +218,9 @@ class CondorBackend(Backend):
         return self.transport.identity
 
     def _submit(self, job: HTCondorJob) -> Accepted:
-        folder = self._folder(job)
-        self._take_home(job, folder)
-        layout = layout_of(job)
-        kept = self._make_room(job, layout)
-        if not self.remote:
-            job.claim_folder()
-        texts = {**layout.texts, job.MARK: job.folder_mark}
-        self.transport.stage(folder, texts=texts, folders=layout.folders, inputs={**kept, **layout.inputs})
+        layout = layout_of(job, inputs_are_there=True)
         try:
-            said = self.transport.run(layout.submit, folder=folder, timeout=conf.get("SUBMIT_TIMEOUT"))
+            said = self.transport.run(layout.submit, folder=self._folder(job), timeout=conf.get("SUBMIT_TIMEOUT"))
         except CommandKilled as error:
             raise SubmissionOver(str(error)) from error
         if control.unreachable(said.status, said.err):
@@ -253,15 +282,25 @@ class CondorBackend(Backend):
             return ()
         try:
             if job.attempt_in_folder() is None:
-                job.claim_folder()
-        except (InvalidJob, OSError) as error:
-            raise TransferFailed(f"The files of the job have no place here: {error}") from error
+                claim(job)
+        except InvalidJob as error:
+            raise TransferFailed(str(error)) from error
         return self.transport.bring(self._folder(job), job.folder).skipped
+
+    def _history(self, wanted: Mapping[int, Any], jobs: Iterable[Any], *, far: bool = False) -> list[Ad]:
+        """The records of what has left the queue, those of nodes included; ``far`` back if nothing else helps."""
+        flows = (job for job in jobs if job.is_workflow and job.cluster_id in wanted)
+        nodes = {job.cluster_id: RECORDS * job.backend_state.get("parts", 1) for job in flows}
+        if far:
+            command = ads.history_command(self.identity, wanted, nodes, ads.THOROUGH_SCAN)
+            return self._ads(command, conf.get("TRANSFER_TIMEOUT"))
+        return self._ads(ads.history_command(self.identity, wanted, nodes))
 
     def _node_statuses(self, flows: Sequence[Any]) -> dict[Any, node_status.NodeStatuses | None]:
         paths = {job: f"{self._folder(job)}/{job.backend_state.get('status_file')}" for job in flows}
         files = self.transport.read(list(paths.values()), limit=STATUS_FILE_MAX) if paths else {}
-        return {job: node_status.parse(files[path].decode()) for job, path in paths.items() if path in files}
+        texts = {job: files[path].decode(errors="replace") for job, path in paths.items() if path in files}
+        return {job: node_status.parse(text) for job, text in texts.items()}
 
     def _clusters(self, marks: Iterable[str]) -> dict[str, int]:
         """The clusters that attempts have become, by the hex of their ``submission_id``."""
@@ -271,8 +310,8 @@ class CondorBackend(Backend):
     def _folder(self, job: HTCondorJob) -> str:
         return self.transport.folder_of(job.workspace, job.folder.name, job.uid.hex, conf.get("PORTAL"))
 
-    def _ads(self, command: Sequence[str]) -> list[Ad]:
-        said = self._run(command)
+    def _ads(self, command: Sequence[str], timeout: float | None = None) -> list[Ad]:
+        said = self._run(command, timeout)
         if said.status:
             raise BackendUnavailable(control.refusal(said.err))
         return ads.parse_ads(said.out)
@@ -283,8 +322,8 @@ class CondorBackend(Backend):
         if control.unreachable(said.status, said.err):
             raise BackendUnavailable(control.refusal(said.err))
 
-    def _run(self, command: Sequence[str]) -> Completed:
-        return self.transport.run(command, folder=None, timeout=conf.get("POLL_TIMEOUT"))
+    def _run(self, command: Sequence[str], timeout: float | None = None) -> Completed:
+        return self.transport.run(command, folder=None, timeout=timeout or conf.get("POLL_TIMEOUT"))
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -299,11 +338,28 @@ def dagmans_of(job: CondorWorkflow) -> set[int]:
     return {job.cluster_id, *map(int, job.backend_state.get("sub_dags", ()))}
 
 
-def split(jobs: Iterable[Any]) -> tuple[list[str], list[int]]:
-    """The clusters of jobs, and those of all DAGMans of workflows."""
-    jobs = list(jobs)
-    dagmans = [cluster for job in jobs if job.is_workflow for cluster in dagmans_of(job)]
-    return [job.native_id for job in jobs if not job.is_workflow], dagmans
+def sub_dags_of(jobs: Iterable[Any]) -> list[int]:
+    """The clusters of the DAGMans of nodes that are workflows themselves."""
+    return [int(each) for job in jobs for each in job.backend_state.get("sub_dags", ())]
+
+
+def marks_of(jobs: Iterable[Any]) -> list[str]:
+    """What jobs and all their parts carry in the queue: the hex of their ``submission_id``."""
+    return [job.submission_id.hex for job in jobs if job.submission_id]
+
+
+def is_overdue(job: HTCondorJob) -> bool:
+    """Whether it has been missing for so long that it would be called lost now."""
+    grace = timedelta(seconds=conf.get("LOST_GRACE"))
+    return job.missing_since is not None and timezone.now() - job.missing_since >= grace
+
+
+def claim(job: HTCondorJob) -> None:
+    """Make the job's own folder. Raises ``TransferFailed`` when there is no room or no right to."""
+    try:
+        job.claim_folder()
+    except OSError as error:
+        raise TransferFailed(f"The folder of the job cannot be made: {error}") from error
 
 
 def nodes_of(job: CondorWorkflow, names: Iterable[str]) -> list[str]:

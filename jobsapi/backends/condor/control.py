@@ -35,48 +35,87 @@ def identity_of(answer: str) -> str:
     )
 
 
-def remove_command(identity: str, ids: Collection[str], reason: str) -> list[str]:
-    """Remove jobs (``"12"``), parts (``"12.3"``) and workflows (DAGMan's cluster alone: it takes its nodes along)."""
-    return ["condor_rm", "-reason", plain(reason), "-constraint", f"{ours(identity)} && ({_any_of(ids)})"]
+def remove_command(
+    identity: str,
+    marks: Collection[str],
+    reason: str,
+    ids: Collection[str] | None = None,
+    sub_dags: Collection[int] = (),
+) -> list[str]:
+    """Remove attempts, by the hex of their ``submission_id``, or only some of what they have in the queue.
 
-
-def remove_marked_command(identity: str, submission_ids: Collection[str], reason: str) -> list[str]:
-    """Remove all that attempts have in the queue, by the hex of their ``submission_id``: jobs, DAGMans and nodes.
-
-    For what may be there without our knowing its number. Where there is nothing it fails, and that means nothing.
+    ``ids``: parts (``"12.3"``) and nodes (``"13"``). Of a whole workflow DAGMan alone is removed: it takes its nodes
+    along. ``sub_dags``: the clusters of the DAGMans of nodes that are sub-DAGs, which carry no mark.
     """
-    marked = " || ".join(f"JobsApiId =?= {quoted(each)}" for each in sorted(submission_ids)) or "false"
-    return ["condor_rm", "-reason", plain(reason), "-constraint", f"{ours(identity)} && ({marked})"]
-
-
-def hold_command(identity: str, ids: Collection[str], dagman_ids: Collection[int], reason: str) -> list[str]:
-    """Hold jobs, parts, and whole workflows.
-
-    ``dagman_ids`` are the clusters of workflows and of their sub-DAGs (``state["sub_dags"]``). DAGMan is held together
-    with its nodes, in one transaction: held alone, it leaves its nodes running, and would only be deaf to them.
-    """
+    own = _of(ids) if ids is not None else "DAGManJobId =?= undefined"
+    inner = f" || member(ClusterId, {listed(sub_dags)})" if sub_dags else ""
     return [
-        "condor_hold",
+        "condor_rm",
         "-reason",
         plain(reason),
         "-constraint",
-        f"{ours(identity)} && JobStatus != 5 && ({_any_of(ids, dagman_ids)})",
+        f"{ours(identity)} && (({_marked(marks)}) && ({own}){inner})",
     ]
 
 
-def release_commands(identity: str, ids: Collection[str], dagman_ids: Collection[int], reason: str) -> list[list[str]]:
-    """Release jobs, parts, and whole workflows; two commands when there are workflows, to be run in this order.
+def remove_marked_command(identity: str, marks: Collection[str], reason: str) -> list[str]:
+    """Remove all that attempts have in the queue: jobs, DAGMans and nodes.
+
+    For what may be there although nobody waits for it. Where there is nothing it fails, and that means nothing.
+    """
+    return ["condor_rm", "-reason", plain(reason), "-constraint", f"{ours(identity)} && ({_marked(marks)})"]
+
+
+def hold_command(
+    identity: str,
+    marks: Collection[str],
+    reason: str,
+    ids: Collection[str] | None = None,
+    sub_dags: Collection[int] = (),
+) -> list[str]:
+    """Hold attempts, or only some of what they have in the queue; see ``remove_command``.
+
+    A workflow's DAGMan is held together with its nodes, in one transaction: held alone, it leaves its nodes running,
+    and would only be deaf to them. ``sub_dags``: the clusters of the DAGMans of its sub-DAGs (``state["sub_dags"]``).
+    """
+    constraint = f"{ours(identity)} && JobStatus != 5 && ({_chosen(marks, ids, sub_dags)})"
+    return ["condor_hold", "-reason", plain(reason), "-constraint", constraint]
+
+
+def release_commands(
+    identity: str,
+    marks: Collection[str],
+    reason: str,
+    ids: Collection[str] | None = None,
+    sub_dags: Collection[int] = (),
+) -> list[list[str]]:
+    """Release attempts, or only some of what they have in the queue, by two commands, to be run in this order.
 
     DAGMan then reads its log and goes on where it was. Since HTCondor 25 a DAGMan that was held waits up to 5 minutes
     before it is started again (SCHEDULER_UNIVERSE_COOL_DOWN_DURATION); the second command ends this wait. It fails,
     and that means nothing, where no such wait is on, as in older versions.
     """
-    constraint = f"{ours(identity)} && JobStatus == 5 && ({_any_of(ids, dagman_ids)})"
-    release = ["condor_release", "-reason", plain(reason), "-constraint", constraint]
-    if not dagman_ids:
-        return [release]
-    cooling = f"{ours(identity)} && JobUniverse == 7 && JobCoolDownExpiration > 0 && ({_any_of((), dagman_ids)})"
-    return [release, ["condor_qedit", "-constraint", cooling, "JobCoolDownExpiration", "0"]]
+    chosen = _chosen(marks, ids, sub_dags)
+    release = f"{ours(identity)} && JobStatus == 5 && ({chosen})"
+    cooling = f"{ours(identity)} && JobUniverse == 7 && JobCoolDownExpiration > 0 && ({chosen})"
+    return [
+        ["condor_release", "-reason", plain(reason), "-constraint", release],
+        ["condor_qedit", "-constraint", cooling, "JobCoolDownExpiration", "0"],
+    ]
+
+
+def _chosen(marks: Collection[str], ids: Collection[str] | None, sub_dags: Collection[int]) -> str:
+    own = f"({_marked(marks)})" + (f" && ({_of(ids)})" if ids is not None else "")
+    inner = f" || member(ClusterId, {listed(sub_dags)}) || member(DAGManJobId, {listed(sub_dags)})" if sub_dags else ""
+    return own + inner
+
+
+def _marked(marks: Collection[str]) -> str:
+    """An expression that is true of what carries the mark of an attempt.
+
+    A cluster's number alone is not to be believed: when a schedd is set up anew, it gives the same numbers to others.
+    """
+    return " || ".join(f"JobsApiId =?= {quoted(each)}" for each in sorted(marks)) or "false"
 
 
 def plain(reason: str) -> str:
@@ -97,7 +136,14 @@ _UNREACHED = re.compile(
     )""",
     re.VERBOSE | re.MULTILINE,
 )
-_LIMIT = re.compile(r"jobs would exceed|exceeds SUBMIT_MAX_PROCS")
+_REFUSED = re.compile(
+    r"""jobs\ would\ exceed | exceeds\ SUBMIT_MAX_PROCS
+        | Failed\ to\ commit\ job\ submission\ into\ the\ queue\.?\s*\n\s*ERROR:\s*
+          (?!(?:SECMAN|CEDAR|AUTHENTICATE|DCSchedd):|Failed|C(?:an't|onnection|ould))
+    """,
+    re.VERBOSE,
+)
+"""A limit or a rule of the site (SUBMIT_REQUIREMENT), told after words that otherwise mean that the schedd died."""
 
 
 def unreachable(status: int, err: str) -> bool:
@@ -106,7 +152,7 @@ def unreachable(status: int, err: str) -> bool:
     Then nothing is known about what was asked, and it is not the job's fault. Any other failure of ``condor_submit``
     is a refusal of the job. Words that a submit description may bring along do not count.
     """
-    return status != 0 and _UNREACHED.search(err) is not None and _LIMIT.search(err) is None
+    return status != 0 and _UNREACHED.search(err) is not None and _REFUSED.search(err) is None
 
 
 _TERSE = re.compile(r"^\s*(\d+)\.\d+ - (\d+)\.\d+\s*$", re.MULTILINE)
@@ -138,8 +184,9 @@ def refusal(err: str) -> str:
     return " ".join(kept)[:1_000] or "HTCondor refused it and gave no reason."
 
 
-def _any_of(ids: Collection[str], dagman_ids: Collection[int] = ()) -> str:
-    clusters = {int(each) for each in ids if "." not in each} | {int(each) for each in dagman_ids}
+def _of(ids: Collection[str]) -> str:
+    """An expression that is true of clusters (``"12"``) and of single parts (``"12.3"``)."""
+    clusters = {int(each) for each in ids if "." not in each}
     procs: dict[int, set[int]] = {}
     for each in ids:
         cluster, dot, proc = each.partition(".")
@@ -147,5 +194,4 @@ def _any_of(ids: Collection[str], dagman_ids: Collection[int] = ()) -> str:
             procs.setdefault(int(cluster), set()).add(int(proc))
     terms = [f"member(ClusterId, {listed(clusters)})"] if clusters else []
     terms += [among(cluster, numbers) for cluster, numbers in sorted(procs.items())]
-    terms += [f"member(DAGManJobId, {listed(dagman_ids)})"] if dagman_ids else []
     return " || ".join(terms) or "false"

@@ -144,9 +144,10 @@ class DaskBackend(Backend):
         with refusing(InvalidJob, "The result cannot be stored"):
             cloudpickle.dump(value, file, protocol=5)
 
-    def cleanup(self, jobs: Sequence[Job]) -> None:
+    def cleanup(self, jobs: Sequence[Job]) -> Iterable[Job]:
         """See ``Backend``."""
         self.exchanges.run(remote.discard, [datasets_of(job) for job in jobs], timeout=conf.get("POLL_TIMEOUT"))
+        return []
 
     def logs(self, job: Job) -> dict[str, Tail]:
         """See ``Backend``. Of the scheduler, and of the workers that have to do with the job or else the first few."""

@@ -72,7 +72,7 @@ class AtHTCondor(Job):
         rules.check_name(self.name)
         if not self.workspace:
             raise InvalidJob(f"A {self.type} needs a workspace, below which its own folder is made.")
-        if not self._state.adding and self.submission_id is not None:
+        if not self._state.adding and self.attempts:
             for column in ("name", "workspace"):
                 if self._seen.get(column, getattr(self, column)) != getattr(self, column):
                     raise InvalidJob(
@@ -159,14 +159,20 @@ class AtHTCondor(Job):
         )
 
     def claim_folder(self) -> None:
-        """Make the job's own folder, with the mark in it from the first moment, unless there is one of that name."""
+        """Make the job's own folder, with the mark in it from the first moment, unless there is one of that name.
+
+        Raises ``OSError``.
+        """
+        if os.path.lexists(self.folder):
+            return
         made = self.ensure_workspace() / f".{self.folder.name}-{uuid4().hex}"
-        made.mkdir()
-        (made / self.MARK).write_text(self.folder_mark)
         try:
-            made.rename(self.folder)  # fails on a folder with something in it
+            made.mkdir()
+            (made / self.MARK).write_text(self.folder_mark)
+            made.rename(self.folder)
         except OSError:
             remove_folder(self.workspace, made.name)
+            raise
 
     def remove_files(self) -> None:
         """Remove the job's own folder. Nothing else of the workspace goes, nor a folder that only has its name."""

@@ -10,6 +10,7 @@ from jobsapi.backends.condor import parts
 from jobsapi.backends.condor.ads import (
     ASKED_AT_ONCE,
     accepted,
+    affordable,
     find_commands,
     history_command,
     number,
@@ -133,3 +134,14 @@ def test_numbers_of_parts_are_kept_as_ranges() -> None:
     assert parts.parse("1-3,7-9,20") == {1, 2, 3, 7, 8, 9, 20}
     assert parts.text([]) == ""
     assert parts.parse(None) == parts.parse("x,-,3-999999999999,1.5") == set()
+
+
+def test_what_one_question_cannot_ask_for_is_left_for_the_next() -> None:
+    few, many = {5: {0}, 6: {1, 2}}, {cluster: {0} for cluster in range(1_000_000, 1_010_000)}
+    scattered = {cluster: set(range(0, 10_000, 2)) for cluster in range(20)}
+    assert affordable(few) == {5: [0], 6: [1, 2]}
+    for wanted in (many, scattered):
+        chosen = affordable(wanted)
+        assert 0 < len(chosen) < len(wanted)
+        assert len(" ".join(history_command(ME, chosen))) < 100_000
+    assert affordable({}) == {}

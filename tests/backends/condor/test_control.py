@@ -43,39 +43,40 @@ def test_who_is_nobody_at_the_schedd_is_told_what_to_do(answer: str, words: str)
         identity_of(answer)
 
 
-def test_jobs_parts_and_workflows_are_removed_by_one_command_that_touches_only_our_own() -> None:
-    command = remove_command(ME, ["12", "13.4", "9"], "Stopped by fred")
-    assert command == [
-        "condor_rm",
-        "-reason",
-        "Stopped by fred",
-        "-constraint",
-        f"{OURS} && (member(ClusterId, {{9,12}}) || (ClusterId == 13 && (member(ProcId, {{4}}))))",
-    ]
-    assert remove_command(ME, [], "x")[-1] == f"{OURS} && (false)"
+AA = '(JobsApiId =?= "aa")'
+BOTH = '(JobsApiId =?= "aa" || JobsApiId =?= "bb")'
+
+
+def test_attempts_are_removed_by_their_marks_and_of_workflows_dagman_alone() -> None:
+    command = remove_command(ME, ["bb", "aa"], "Stopped by fred")
+    assert command[:3] == ["condor_rm", "-reason", "Stopped by fred"]
+    assert command[-1] == f"{OURS} && ({BOTH} && (DAGManJobId =?= undefined))"
+    assert remove_command(ME, [], "x")[-1] == f"{OURS} && ((false) && (DAGManJobId =?= undefined))"
+
+
+def test_parts_and_nodes_are_removed_by_number_and_mark() -> None:
+    ids = "member(ClusterId, {9,12}) || (ClusterId == 13 && (member(ProcId, {4})))"
+    assert remove_command(ME, ["aa"], "x", ["12", "13.4", "9"])[-1] == f"{OURS} && ({AA} && ({ids}))"
+    assert remove_command(ME, ["aa"], "x", [], [7])[-1] == f"{OURS} && ({AA} && (false) || member(ClusterId, {{7}}))"
 
 
 def test_what_an_attempt_left_is_removed_by_its_mark() -> None:
-    assert remove_marked_command(ME, ["bb", "aa"], "x")[-1] == f'{OURS} && (JobsApiId =?= "aa" || JobsApiId =?= "bb")'
+    assert remove_marked_command(ME, ["bb", "aa"], "x")[-1] == f"{OURS} && {BOTH}"
 
 
 def test_a_workflow_is_held_and_released_with_its_nodes() -> None:
-    below = "(member(ClusterId, {5,7}) || member(DAGManJobId, {7}))"
-    assert hold_command(ME, ["5"], [7], "x")[-1] == f"{OURS} && JobStatus != 5 && {below}"
-    release, wake = release_commands(ME, ["5"], [7], "x")
-    assert release[-1] == f"{OURS} && JobStatus == 5 && {below}"
+    all_of_it = f"({AA} || member(ClusterId, {{7}}) || member(DAGManJobId, {{7}}))"
+    assert hold_command(ME, ["aa"], "x", sub_dags=[7])[-1] == f"{OURS} && JobStatus != 5 && {all_of_it}"
+    release, wake = release_commands(ME, ["aa"], "x", sub_dags=[7])
+    assert release[-1] == f"{OURS} && JobStatus == 5 && {all_of_it}"
     assert wake[0] == "condor_qedit"
     assert wake[-2:] == ["JobCoolDownExpiration", "0"]
-
-
-def test_jobs_without_workflows_are_released_by_one_command() -> None:
-    assert len(release_commands(ME, ["5"], [], "x")) == 1
 
 
 @pytest.mark.parametrize("bad", ["1; true", "1) || (true", "x", "1.2.3"])
 def test_what_is_no_number_of_a_job_reaches_no_command(bad: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        remove_command(ME, [bad], "x")
+        remove_command(ME, ["aa"], "x", [bad])
 
 
 def test_a_reason_cannot_be_an_expression() -> None:
@@ -123,6 +124,7 @@ def test_a_schedd_that_was_not_reached_or_died_meanwhile_is_told_from_a_refusal(
         "ERROR: d.dag:2 'JOBB' is not a valid DAG command\n",
         "Couldn't find/remove all jobs in cluster 99999\n",
         "\nERROR: Failed to create proc\nNumber of submitted jobs would exceed MAX_JOBS_PER_OWNER\n",
+        "\nERROR: Failed to commit job submission into the queue.\nERROR: Ask for memory, please.\n",
         "",
     ],
 )

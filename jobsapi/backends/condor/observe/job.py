@@ -64,8 +64,9 @@ def observe_job(
     if not now and not fresh and len(gone) < total:
         return None
     phases = Counter(phase_of(ad) for ad in now.values())
-    phases[Status.SUBMITTED] += len(set(range(total)) - _materialized(queue, total) - gone - set(now))
     held = [ad for ad in now.values() if phase_of(ad) is Status.PAUSED]
+    if not held or len(held) < len(now):  # else those that are not made yet are not made before some are released
+        phases[Status.SUBMITTED] += len(set(range(total)) - _materialized(queue, total) - gone - set(now))
     found = _learned(ended, fresh, now, state, total)
     if len(gone) >= total:
         status, message = _ending(ended, found, total)
