@@ -119,3 +119,12 @@ def test_two_jobs_of_one_name_in_one_workspace_share_nothing(local, worker, scri
     assert [job.cached_status for job in ended] == ["Complete", "Complete"]
     assert ended[0].folder != ended[1].folder
     assert all((Path(job.initial_dir) / "output").exists() for job in ended)
+
+
+def test_a_job_without_a_template_runs_and_has_its_logs(place, worker, script, execute):
+    job = execute(place, script("ok.sh", "echo done"), condorpy_template_name="")
+
+    ended = worker.ended(job)
+
+    assert ended.cached_status == "Complete"
+    assert "done\n" in ended.get_logs().values()
