@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-from django.utils import timezone
 
 from jobsapi import conf
 from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
 from jobsapi.backends.condor import ads, control, node_status, observe
 from jobsapi.backends.condor.ads import Ad
+from jobsapi.backends.condor.belongings import (
+    ads_of,
+    dagmans_of,
+    is_overdue,
+    marks_of,
+    missing_of,
+    nodes_of,
+    observe_flow,
+    sub_dags_of,
+)
 from jobsapi.backends.condor.dag import dag_of, node_of
 from jobsapi.backends.condor.description import describe
 from jobsapi.backends.condor.layout import Layout, layout_of
@@ -333,80 +339,9 @@ def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(folder).as_posix(), path
 
 
-def dagmans_of(job: CondorWorkflow) -> set[int]:
-    """The clusters of a workflow's DAGMan and of those of its sub-DAGs."""
-    return {job.cluster_id, *map(int, job.backend_state.get("sub_dags", ()))}
-
-
-def sub_dags_of(jobs: Iterable[Any]) -> list[int]:
-    """The clusters of the DAGMans of nodes that are workflows themselves."""
-    return [int(each) for job in jobs for each in job.backend_state.get("sub_dags", ())]
-
-
-def marks_of(jobs: Iterable[Any]) -> list[str]:
-    """What jobs and all their parts carry in the queue: the hex of their ``submission_id``."""
-    return [job.submission_id.hex for job in jobs if job.submission_id]
-
-
-def is_overdue(job: HTCondorJob) -> bool:
-    """Whether it has been missing for so long that it would be called lost now."""
-    grace = timedelta(seconds=conf.get("LOST_GRACE"))
-    return job.missing_since is not None and timezone.now() - job.missing_since >= grace
-
-
 def claim(job: HTCondorJob) -> None:
     """Make the job's own folder. Raises ``TransferFailed`` when there is no room or no right to."""
     try:
         job.claim_folder()
     except OSError as error:
         raise TransferFailed(f"The folder of the job cannot be made: {error}") from error
-
-
-def nodes_of(job: CondorWorkflow, names: Iterable[str]) -> list[str]:
-    """The clusters of nodes. Raises ``InvalidJob`` for one that HTCondor does not have now."""
-    clusters = {name: str(job.node_states.get(name, {}).get("native_id") or "") for name in names}
-    if absent := [name for name, cluster in clusters.items() if not cluster]:
-        raise InvalidJob(f"Node {', '.join(absent)} is not at HTCondor now, so nothing can be asked of it.")
-    return list(clusters.values())
-
-
-def missing_of(job: HTCondorJob, present: Sequence[Ad]) -> set[int]:
-    """The parts of a job's cluster that are not in the queue, nor known to have ended. DAGMan is one part."""
-    if not job.is_workflow:
-        return observe.missing(present, job.backend_state, None)
-    return set() if any(ads.number(ad, "ClusterId") == job.cluster_id for ad in present) else {0}
-
-
-def ads_of(jobs: Iterable[Any], answer: Iterable[Ad]) -> Mapping[Any, list[Ad]]:
-    """The ads of each job: of its procs, or of its DAGMans and nodes.
-
-    A cluster of that number from before the schedd was set up anew is none of the job's.
-    """
-    by_cluster: dict[int, Any] = {}
-    by_dagman: dict[int, Any] = {}
-    for job in jobs:
-        by_cluster[job.cluster_id] = job
-        if job.is_workflow:
-            by_dagman |= dict.fromkeys(dagmans_of(job), job)
-    found: defaultdict[Any, list[Ad]] = defaultdict(list)
-    for ad in answer:
-        job = by_cluster.get(ads.number(ad, "ClusterId") or 0)
-        if job is not None and job.submission_id and ads.text(ad, "JobsApiId") == job.submission_id.hex:
-            found[job].append(ad)
-        elif (flow := by_dagman.get(ads.number(ad, "DAGManJobId") or 0)) is not None:
-            found[flow].append(ad)
-    return found
-
-
-def observe_flow(
-    job: CondorWorkflow,
-    present: Sequence[Ad],
-    gone: Sequence[Ad],
-    status: node_status.NodeStatuses | None,
-    waiting: Mapping[int, int],
-) -> Observation | None:
-    """What is seen of a workflow whose DAGMan is in the queue, in the history, or nowhere."""
-    own = [[ad for ad in each if ads.number(ad, "ClusterId") == job.cluster_id] for each in (present, gone)]
-    dagman = next(iter(own[0] or own[1]), None)
-    nodes, records = ([ad for ad in each if ad is not dagman] for each in (present, gone))
-    return observe.observe_workflow(dagman, not own[0], nodes, status, job.backend_state, waiting, records)
