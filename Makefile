@@ -38,6 +38,7 @@ screenshot: $(VENV)/dev.stamp ## The picture of the Jobs page in the README, tak
 benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on this machine
 	@$(BIN)/python -m benchmarks.execute
 	@$(BIN)/python -m benchmarks.refresh
+	@$(BIN)/python -m benchmarks.htcondor
 	@$(BIN)/python -m benchmarks.large_result
 
 crowd: $(VENV)/dev.stamp ## 2,000 jobs through what comes with pip, from many sides at once; ARGS='--jobs 200'

@@ -253,7 +253,7 @@ class CondorBackend(Backend):
 
     def _take_home(self, job: HTCondorJob, folder: str) -> None:
         """Bring home and remove what an earlier attempt has left at the submit host."""
-        for mark in self._marks_at_host([job]).values():
+        for mark in self._marks_at_host([job] if job.resubmitted else []).values():
             if mark != job.folder_mark:
                 self._remove_attempt(mark.split()[-1])
                 self._bring(job)
