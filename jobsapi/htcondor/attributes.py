@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from jobsapi.exceptions import InvalidJob
@@ -37,6 +38,11 @@ PATHS = ("initialdir", "logdir", "output", "error", "log")
 NOWHERE = "/dev/null"
 KNOWN_WHEN_SUBMITTED = {"cluster", "clusterid", "process", "procid", "job_name", "step", "row", "itemindex"}
 """Macros that are never empty. An unknown one is, so that ``$(where)/x`` would be ``/x``."""
+FROM_ENVIRONMENT = re.compile(r"[$)]ENV\(", re.IGNORECASE)
+"""``$ENV(…)``, or what becomes one when the macro before it gives a ``$``.
+
+https://htcondor.readthedocs.io/en/latest/users-manual/submitting-a-job.html, "Function Macros".
+"""
 LISTS_OF_FILES = ("transfer_input_files", "transfer_output_files", "transfer_checkpoint_files")
 
 
@@ -127,8 +133,7 @@ def check_attributes(attributes: Any, variables: Mapping[str, Any] | None = None
         if (other := seen.setdefault(re.sub(r"^\+", "my.", plain(name)), name)) != name:
             raise InvalidJob(f"{other} and {name} are the same line for HTCondor. Keep one of them.")
     values = macros(dict(lines(attributes)), variables or {})
-    for name in values:
-        value_of(name, values, lambda _: "")
+    check_together(values)
     for name, value in attributes.items():
         if plain(name) == "priority" and isinstance(value, int):
             check_int(name, value)
@@ -142,6 +147,30 @@ def macros(written: Mapping[str, str], variables: Mapping[str, Any]) -> dict[str
     """The values of macros in a description, by name in small letters. Its own lines outdo a node's variables."""
     given = {plain(name): scalar(name, value) for name, value in variables.items()}
     return {**given, **{plain(name): value for name, value in written.items()}}
+
+
+def check_together(values: Mapping[str, str]) -> None:
+    """Raises ``InvalidJob`` if macros go in circles, or any value is given what the portal's environment holds.
+
+    ``values`` as of ``macros``: the macros of one may make a ``$ENV(…)`` out of pieces of others.
+    """
+    for name, text in values.items():
+        check_no_environment(name, text)
+        check_no_environment(name, value_of(name, values, partial(_unknown, name)))
+
+
+def _unknown(name: str, match: re.Match[str]) -> str:
+    check_no_environment(name, match[0])
+    return "$" if match["function"] else ""  # a function may give anything; the worst that is short
+
+
+def check_no_environment(what: str, text: str) -> None:
+    """Raises ``InvalidJob`` for ``$ENV(…)``, which condor_submit replaces by a variable of the portal's environment."""
+    if FROM_ENVIRONMENT.search(text):
+        raise InvalidJob(
+            f"{what} uses $ENV(…), which would copy the portal's environment to where everybody at the pool can read "
+            "it. Write the value itself instead, or have getenv name the variable."
+        )
 
 
 def check_environment(getenv: str) -> None:

@@ -14,6 +14,7 @@ from jobsapi.htcondor.attributes import (
     PATHS,
     WORDS_OF_THE_LANGUAGE,
     check_attribute_name,
+    check_no_environment,
     plain,
 )
 from jobsapi.htcondor.names import check_category, check_relative, check_word
@@ -114,7 +115,7 @@ def check_variables(node: str, variables: Any) -> None:
             raise InvalidJob(f"{node}: {name} says where files are written. Set it in attributes, not in variables.")
         if (other := seen.setdefault(re.sub(r"^\+", "my.", small), name)) != name:
             raise InvalidJob(f"{node}: {other} and {name} are the same variable for HTCondor. Keep one of them.")
-        scalar(f"{node}: {name}", value)
+        check_no_environment(f"{node}: {name}", scalar(f"{node}: {name}", value))
 
 
 def check_max_jobs(max_jobs: Any) -> None:

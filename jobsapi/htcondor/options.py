@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from jobsapi.exceptions import InvalidJob
-from jobsapi.htcondor.attributes import PATHS, check_attribute_name, check_environment, plain
+from jobsapi.htcondor.attributes import (
+    PATHS,
+    check_attribute_name,
+    check_environment,
+    check_no_environment,
+    check_together,
+    plain,
+)
 from jobsapi.htcondor.values import check_int, check_text
 
 FOR_JOBS: Mapping[str, type | None] = {
@@ -27,6 +34,7 @@ FOR_DAGS: Mapping[str, type | None] = {
 Those that are left out send the job to another schedd, hand over the portal's environment, or change what is printed.
 """
 
+APPENDING = ("-append", "-a")
 DAGMANS_OWN = ("arguments", "environment", "universe", "on_exit_remove")
 """Lines by which condor_submit_dag tells DAGMan what to run, and the schedd when to run it again."""
 
@@ -36,8 +44,17 @@ def check_options(options: Any, for_dag: bool) -> None:
 
     ``for_dag``: the command is condor_submit_dag.
     """
-    for _ in read_options(options, for_dag=for_dag):
-        pass
+    check_together(appended(options, for_dag=for_dag))
+
+
+def appended(options: Any, for_dag: bool) -> dict[str, str]:
+    """The lines that options append, by name in small letters. Raises as ``check_options``."""
+    lines = {}
+    for option, value in read_options(options, for_dag=for_dag):
+        if option in APPENDING and value is not None:
+            name, _, text = value.partition("=")
+            lines[plain(name)] = text.strip()
+    return lines
 
 
 def read_options(options: Any, for_dag: bool) -> Iterator[tuple[str, str | None]]:
@@ -58,9 +75,10 @@ def read_options(options: Any, for_dag: bool) -> Iterator[tuple[str, str | None]
             if value is None:
                 raise InvalidJob(f"The option {word} needs a value after it.")
             check_text(f"The value of {word}", value)
+            check_no_environment(f"The value of {word}", value)
         if allowed[name] is int:
             check_number(word, str(value))
-        if name in ("-append", "-a"):
+        if name in APPENDING:
             check_appended(str(value), DAGMANS_OWN if for_dag else ())
         yield name, value
 

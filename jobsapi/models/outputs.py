@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import re
+import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import IO, Any
 from django.utils import timezone
 
 from jobsapi.exceptions import InvalidJob, OutputNotAllowed
+from jobsapi.folders import discard
 from jobsapi.models.workspace import root
 
 MOST = 100
@@ -83,12 +85,31 @@ def open_output(workspace: str, path: str) -> IO[bytes]:
 
 
 def remove_folder(workspace: str, name: str) -> None:
-    """Remove a folder of a workspace with all that is in it, without following any symbolic link.
+    """Remove a folder of a workspace with all that is in it, without following any symbolic link. Absent is fine.
 
-    Raises ``OutputNotAllowed`` when it is reached by a link, ``OSError`` when it cannot be removed. Absent is fine.
+    Nothing is left under its name, even when it cannot be removed as a whole: then ``OSError`` is raised, and the next
+    call for the same name removes what was left. Raises ``OutputNotAllowed`` for a link, or when it is reached by one.
     """
     with suppress(FileNotFoundError), _folder(_below_root(workspace).parts) as folder:
-        shutil.rmtree(name, dir_fd=folder)
+        with suppress(FileNotFoundError):
+            os.close(_open(name, os.O_PATH | os.O_DIRECTORY, folder, name))
+            os.rename(name, f".{name}-{secrets.token_hex(16)}", src_dir_fd=folder, dst_dir_fd=folder)
+        _remove_left_overs(folder, name)
+
+
+def _remove_left_overs(folder: int, name: str) -> None:
+    """Remove what was renamed to be removed. One that cannot be does not keep the others."""
+    failure: OSError | None = None
+    for left in os.listdir(folder):
+        if re.fullmatch(rf"\.{re.escape(name)}-[0-9a-f]{{32}}", left):
+            try:
+                discard(left, dir_fd=folder)
+            except FileNotFoundError:  # somebody else removes it, too
+                continue
+            except OSError as error:
+                failure = error
+    if failure is not None:
+        raise failure
 
 
 def _below_root(workspace: str) -> PurePosixPath:

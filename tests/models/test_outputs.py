@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 
@@ -9,6 +10,8 @@ import pytest
 
 from jobsapi.exceptions import InvalidJob, OutputNotAllowed
 from jobsapi.models import Job
+from jobsapi.models.outputs import remove_folder
+from tests.rig import services
 
 
 @pytest.fixture
@@ -145,3 +148,118 @@ def test_a_path_that_was_written_past_the_door_is_refused_when_it_is_opened(job)
 
     with pytest.raises(InvalidJob, match="must stay in the workspace"):
         Job.objects.get(pk=job.pk).open_output("report")
+
+
+class TestRemoval:
+    """Of folders, by an account that may not do everything."""
+
+    @pytest.fixture
+    def workspace(self, settings):
+        with services.folder() as root:
+            root.chmod(0o777)
+            settings.JOBSAPI = {**settings.JOBSAPI, "WORKSPACE_ROOT": root}
+            with without_privileges():
+                (root / "ada" / "run-1").mkdir(parents=True)
+                (root / "ada" / "run-10").mkdir()
+                yield root / "ada"
+
+    def names(self, workspace):
+        return sorted(os.listdir(workspace))
+
+    @pytest.mark.parametrize("mode", [0o555, 0o300, 0o000])
+    def test_what_a_job_has_locked_goes_with_its_folder(self, workspace, mode):
+        locked = workspace / "run-1" / "a" / "locked"
+        (locked / "inner").mkdir(parents=True)
+        (locked / "inner" / "file").write_text("")
+        for folder in (locked / "inner", locked, workspace / "run-1"):
+            folder.chmod(mode)
+
+        remove_folder("ada", "run-1")
+
+        assert self.names(workspace) == ["run-10"]
+
+    def test_what_links_lead_to_stays_as_it_is(self, workspace):
+        kept = workspace / "run-10"
+        kept.chmod(0o555)
+        (workspace / "run-1" / "locked").mkdir()
+        (workspace / "run-1" / "locked" / "link").symlink_to(kept)
+        (workspace / "run-1" / "link").symlink_to(kept)
+        (workspace / "run-1" / "locked").chmod(0o555)
+
+        remove_folder("ada", "run-1")
+
+        assert self.names(workspace) == ["run-10"]
+        assert kept.stat().st_mode & 0o777 == 0o555
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what another account cannot remove")
+    def test_a_removal_that_fails_leaves_nothing_under_the_name_and_the_next_call_ends_it(self, workspace):
+        # Given a folder with something in it that belongs to somebody else
+        (workspace / "run-1" / ".jobsapi").write_text("mark")
+        foreign = workspace / "run-1" / "foreign"
+        foreign.mkdir()
+        (foreign / "file").write_text("")
+        owned_by_root(foreign)
+
+        # When it is to be removed
+        with pytest.raises(PermissionError):
+            remove_folder("ada", "run-1")
+
+        # Then nobody finds half a folder under its name
+        left, other = self.names(workspace)
+        assert left.startswith(".run-1-")
+        assert other == "run-10"
+
+        # And another folder of that name goes, whatever became of the first, which goes when it can
+        (workspace / "run-1").mkdir()
+        with pytest.raises(PermissionError):
+            remove_folder("ada", "run-1")
+        assert self.names(workspace) == [left, "run-10"]
+        owned_by_root(workspace / left / "foreign", us=True)
+        remove_folder("ada", "run-1")
+        assert self.names(workspace) == ["run-10"]
+
+    def test_left_overs_of_other_folders_stay(self, workspace):
+        others = [f".run-10-{'a' * 32}", f".run-1-{'a' * 31}", f".run-1-2-{'a' * 32}", f"run-1-{'a' * 32}"]
+        for name in others:
+            (workspace / name).mkdir()
+
+        remove_folder("ada", "run-1")
+        remove_folder("ada", "run-1")
+
+        assert self.names(workspace) == sorted([*others, "run-10"])
+
+    def test_an_absent_folder_is_fine_and_so_is_an_absent_workspace(self, workspace):
+        remove_folder("ada", "never")
+        remove_folder("bob", "never")
+
+    def test_a_link_or_a_file_in_the_place_of_the_folder_stays(self, workspace):
+        (workspace / "link").symlink_to("run-10")
+        (workspace / "file").write_text("")
+
+        for name in ("link", "file"):
+            with pytest.raises(OutputNotAllowed, match="symbolic link"):
+                remove_folder("ada", name)
+
+        assert self.names(workspace) == ["file", "link", "run-1", "run-10"]
+
+
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def without_privileges():
+    """Root may do everything; what a portal under an account of its own may do is to be seen."""
+    us = os.geteuid()
+    if us == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(us)
+
+
+def owned_by_root(folder, *, us=False):
+    """Give a folder to root, or back."""
+    os.seteuid(0)
+    os.chown(folder, NOBODY if us else 0, -1)
+    os.seteuid(NOBODY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,9 +14,9 @@ from jobsapi.backends.condor.dag import Dag, DagNode, dag_of
 from jobsapi.backends.condor.description import LOGS, SubmitDescription, describe, marks_of
 from jobsapi.backends.condor.staging import Staging
 from jobsapi.exceptions import InvalidJob
-from jobsapi.htcondor.attributes import NOWHERE, remap_targets
+from jobsapi.htcondor.attributes import NOWHERE, check_together, remap_targets
 from jobsapi.htcondor.macros import value_of
-from jobsapi.htcondor.options import check_options
+from jobsapi.htcondor.options import appended, check_options
 from jobsapi.htcondor.values import quoted
 
 if TYPE_CHECKING:
@@ -29,15 +29,14 @@ WITHOUT_EXECUTABLE = {"docker", "container", "vm", "grid"}
 DAGMANS_FILES = (".dagman.out", ".dagman.log", ".lib.out", ".lib.err", ".nodes.log", ".rescue*")
 """What DAGMan writes beside a DAG file, to look at when something is wrong."""
 AFTER_SWEEPING = """
-while [ "$1" != -- ]; do
-    pid=$(sed -n 's/^PID = //p' "$1" 2>/dev/null)
-    case $(ps -o args= -p "${pid:-0}" 2>/dev/null) in *dagman*) ;; *) rm -f "./$1" ;; esac
-    shift
-done
+while IFS= read -r lock; do
+    pid=$(sed -n 's/^PID = //p' "./$lock" 2>/dev/null)
+    case $(ps -o args= -p "${pid:-0}" 2>/dev/null) in *dagman*) ;; *) rm -f "./$lock" ;; esac
+done <"$1"
 shift
 exec "$@"
 """
-"""Removes the lock files that are named before ``--`` unless their DAGMan is running, then runs what follows.
+"""Removes the lock files that are named in the file ``$1`` unless their DAGMan is running, then runs what follows.
 
 A DAGMan that was killed or removed while it was held leaves its lock. The next one takes that for a crash, reads in the
 old log what the nodes have come to, and ends with that: well, if they had ended well, and without running anything.
@@ -83,6 +82,7 @@ def layout_of(job: CondorJob | CondorWorkflow, *, inputs_are_there: bool = False
 def _job(job: CondorJob, staged: Staging | None) -> Layout:
     check_options(job.submit_options, for_dag=False)
     description = describe(job)
+    check_together({**description.macros, **appended(job.submit_options, for_dag=False)})
     _require_executable(job.name, description)
     texts = {description.job_file: str(description)}
     folders = tuple(dict.fromkeys(_folders(description, "")))
@@ -121,8 +121,11 @@ def _workflow(workflow: CondorWorkflow, staged: Staging | None) -> Layout:
         _stage_nodes(workflow, dag, staged)
         staged.check_room({**texts, workflow.MARK: ""}, folders, before=f"{dag.dag_file}.")
     resumes = workflow.resubmitted and not workflow.from_start
+    list_of_locks = f"{dag.dag_file}.locks"
+    if workflow.resubmitted:
+        texts[list_of_locks] = "".join(f"{lock}\n" for lock in locks)
     return Layout(
-        submit=_submit_dag(workflow, dag, locks, resumes=resumes),
+        submit=_submit_dag(workflow, dag, list_of_locks, resumes=resumes),
         texts=texts,
         folders=tuple(dict.fromkeys(folders)),
         inputs=staged.inputs if staged is not None else {},
@@ -154,7 +157,7 @@ def _stage_nodes(workflow: CondorWorkflow, dag: Dag, staged: Staging) -> None:
             staged.add_unless_there(node.job.job_file, node.folder)
 
 
-def _submit_dag(workflow: CondorWorkflow, dag: Dag, locks: Sequence[str], *, resumes: bool) -> tuple[str, ...]:
+def _submit_dag(workflow: CondorWorkflow, dag: Dag, list_of_locks: str, *, resumes: bool) -> tuple[str, ...]:
     """``-update_submit`` takes the rescue DAG if DAGMan has left one, and minds no files of an earlier attempt.
 
     Without it, condor_submit_dag refuses where there are such files but no rescue DAG. ``-f`` puts rescue DAGs aside.
@@ -163,7 +166,7 @@ def _submit_dag(workflow: CondorWorkflow, dag: Dag, locks: Sequence[str], *, res
     appended = [word for line in (*marks, *_ends(dag)) for word in ("-append", line)]
     how = "-update_submit" if resumes else "-f"
     command = ("condor_submit_dag", how, *appended, *workflow.submit_options, dag.dag_file)
-    return ("sh", "-c", AFTER_SWEEPING, "sh", *locks, "--", *command) if workflow.resubmitted else command
+    return ("sh", "-c", AFTER_SWEEPING, "sh", list_of_locks, *command) if workflow.resubmitted else command
 
 
 def _ends(dag: Dag) -> Iterator[str]:

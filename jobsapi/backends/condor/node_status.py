@@ -8,7 +8,7 @@ https://htcondor.readthedocs.io/en/latest/automated-workflows/dagman-information
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -54,16 +54,15 @@ class NodeStatuses:
     """By name; those of a splice are called ``SPLICE+NODE``."""
 
 
-_BLOCK = re.compile(r"^\[[ \t]*\r?$(.*?)^\][ \t]*\r?$", re.MULTILINE | re.DOTALL)
-_VALUE = re.compile(r'^\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|(-?\d{1,18}))\s*;', re.MULTILINE)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_VALUE = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|(-?\d{1,18}))\s*;')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def parse(text: str) -> NodeStatuses | None:
     """The nodes of a file; None when it is half written, empty or something else."""
     written: int | None = None
     nodes: dict[str, Node] = {}
-    for block in _BLOCK.findall(text):
+    for block in _blocks(text):
         values = _values(block)
         kind = values.get("Type")
         if kind == "DagStatus":
@@ -83,8 +82,24 @@ def parse(text: str) -> NodeStatuses | None:
     return None
 
 
-def _values(block: str) -> dict[str, Any]:
-    return {name: int(digits) if digits else _ESCAPED.sub(r"\1", text) for name, text, digits in _VALUE.findall(block)}
+def _blocks(text: str) -> Iterator[list[str]]:
+    """The lines of each whole ClassAd. Each line is looked at once, whatever the file holds: a job can write it."""
+    block: list[str] | None = None
+    for line in text.split("\n"):
+        word = line.rstrip(" \t\r")
+        if word == "[":
+            block = []
+        elif word == "]":
+            if block is not None:
+                yield block
+            block = None
+        elif block is not None:
+            block.append(line)
+
+
+def _values(lines: Iterable[str]) -> dict[str, Any]:
+    found = (match.groups() for match in map(_VALUE.match, lines) if match)
+    return {name: int(digits) if digits else _ESCAPED.sub(r"\1", text) for name, text, digits in found}
 
 
 def _number(values: Mapping[str, Any], name: str, default: int = 0) -> int:

@@ -12,6 +12,8 @@ from jobsapi.backends.condor.description import SubmitDescription
 from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.names import last_name
 
+RENAME = "Call the node otherwise, or change the folder that it writes to."
+
 
 @dataclass
 class Staging:
@@ -60,12 +62,18 @@ class Staging:
                 self.add_unless_there(path.strip().strip('"'), folder, start)
 
     def check_room(self, texts: Mapping[str, str], folders: Iterable[str], *, before: str = "") -> None:
-        """Raises ``InvalidJob`` if an input would lie where something of ours has to.
+        """Raises ``InvalidJob`` if two things of the job would lie in one place.
 
         ``before``: what the names of files begin with that HTCondor makes.
         """
-        needed = {str(parent) for path in texts for parent in PurePath(path).parents} | set(folders)
-        needed |= {str(parent) for path in folders for parent in PurePath(path).parents}
+        folders = list(folders)
+        needed = {str(parent) for path in (*texts, *folders, *self.inputs) for parent in PurePath(path).parents}
+        needed |= set(folders)
+        for name in (*texts, *folders):
+            if name in texts and name in needed:
+                raise InvalidJob(f"The job's folder would have both a file and a folder called {name}. {RENAME}")
+            if before and name.startswith(before):
+                raise InvalidJob(f"{name} would lie where DAGMan puts a file of its own: {before}… {RENAME}")
         for name, local in self.inputs.items():
             inside = [path for path in texts if path.startswith(f"{name}/") and _exists(local / path[len(name) + 1 :])]
             is_ours = name in texts or inside or (before and name.startswith(before))

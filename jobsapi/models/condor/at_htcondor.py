@@ -179,8 +179,8 @@ class AtHTCondor(Job):
         if not self.workspace or self.pk is None:
             return
         with suppress(InvalidJob):
-            if self.attempt_in_folder() is not None:
-                remove_folder(self.workspace, self.folder.name)
+            self.attempt_in_folder()  # raises if it is not of this job's making
+            remove_folder(self.workspace, self.folder.name)
 
 
 def option_list(given: Iterable[Any] | str | None) -> list[str]:

@@ -240,6 +240,48 @@ def test_what_another_node_may_make_need_not_be_there(workspace: Path) -> None:
     assert layout_of(a_flow(workspace, node("A"), *made_later)).inputs == {}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "flow.dag"},
+        {"name": "flow.dag.lock"},
+        {"name": "flow.dag.rescue001"},
+        {"name": "A", "dir": "flow.dag"},
+        {"name": "A", "dir": "flow.dag.lock"},
+        {"name": "A", "attributes": {"executable": "/bin/true", "initialdir": ".jobsapi"}},
+        {"name": "A", "attributes": {"executable": "/bin/true", "output": "A.job/x"}},
+    ],
+)
+def test_a_node_does_not_take_the_place_of_what_the_workflow_needs(workspace: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob, match="Call the node otherwise"):
+        layout_of(a_flow(workspace, node(**options)))
+
+
+def test_a_node_elsewhere_may_be_called_like_the_dag(workspace: Path) -> None:
+    assert layout_of(a_flow(workspace, node("flow.dag", dir="sub"))).folders[0] == "sub/flow.dag"
+
+
+def test_an_input_file_does_not_take_the_place_of_a_folder_with_inputs(workspace: Path) -> None:
+    (workspace / "made").write_text("")
+    subdag = node("S", keyword="SUBDAG", dag_file="s.dag", dir="made", remote_input_files=["sub/run.sh"])
+
+    with pytest.raises(InvalidJob, match="Rename it"):
+        layout_of(a_flow(workspace, subdag, remote_input_files=["made"]))
+
+
+def test_a_job_s_file_and_folder_cannot_have_one_name(workspace: Path) -> None:
+    with pytest.raises(InvalidJob, match=r"both a file and a folder called job/job\.job"):
+        layout_of(a_job(workspace, output="job.job/out"))
+
+
+def test_an_option_and_an_attribute_do_not_read_the_environment_together(workspace: Path) -> None:
+    example = a_job(workspace, x="$E")
+    example.submit_options = ["-append", "+Peek = $(x)NV(HOME)"]
+
+    with pytest.raises(InvalidJob, match="everybody at the pool"):
+        layout_of(example)
+
+
 @pytest.mark.parametrize("name", ["flow.dag", "flow.dag.rescue001", "A"])
 def test_an_input_does_not_take_the_place_of_what_dagman_writes(workspace: Path, name: str) -> None:
     (workspace / name).write_text("")
@@ -256,10 +298,21 @@ def test_a_later_attempt_goes_on_unless_it_is_to_start_anew(workspace: Path) -> 
     sweep = ("sh", "-c", AFTER_SWEEPING, "sh")
     assert again.resumes
     assert again.submit == (
-        *sweep, "flow.dag.lock", "sub/inner.dag.lock", "--", "condor_submit_dag", "-update_submit", *MARKS, "flow.dag",
+        *sweep, "flow.dag.locks", "condor_submit_dag", "-update_submit", *MARKS, "flow.dag",
     )  # fmt: skip
+    assert again.texts["flow.dag.locks"] == "flow.dag.lock\nsub/inner.dag.lock\n"
     assert not anew.resumes
-    assert anew.submit == (*sweep, "flow.dag.lock", "--", "condor_submit_dag", "-f", *MARKS, "flow.dag")
+    assert anew.submit == (*sweep, "flow.dag.locks", "condor_submit_dag", "-f", *MARKS, "flow.dag")
+    assert anew.texts["flow.dag.locks"] == "flow.dag.lock\n"
+
+
+def test_the_command_is_no_longer_for_more_nodes(workspace: Path) -> None:
+    subdags = [node(f"N{number}", keyword="SUBDAG", dag_file=f"later/{number}.dag") for number in range(5_000)]
+
+    layout = layout_of(a_flow(workspace, *subdags, resubmitted=True))
+
+    assert sum(map(len, layout.submit)) < 2_000
+    assert layout.texts["flow.dag.locks"].count("\n") == 5_001
 
 
 def test_dagman_may_end_with_the_codes_that_its_nodes_give_it(workspace: Path) -> None:
@@ -282,9 +335,9 @@ def test_locks_of_dagmans_that_are_gone_are_swept_and_no_others(tmp_path: Path) 
         (tmp_path / "dead.lock").write_text("PPID = 1\nPID = 999999999\n")
         (tmp_path / "empty.lock").write_text("")
         (tmp_path / "other.lock").write_text("PID = 1\n")
-        locks = ["alive.lock", "dead.lock", "empty.lock", "other.lock", "none.lock"]
+        (tmp_path / "locks").write_text("alive.lock\ndead.lock\nempty.lock\nother.lock\nnone.lock\n")
         said = subprocess.run(
-            ["sh", "-c", AFTER_SWEEPING, "sh", *locks, "--", "printf", "%s.", "a b", "$(c)"],
+            ["sh", "-c", AFTER_SWEEPING, "sh", "locks", "printf", "%s.", "a b", "$(c)"],
             cwd=tmp_path,
             check=True,
             capture_output=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from jobsapi.backends.condor.node_status import Node, NodeState, NodeStatuses, parse
@@ -42,6 +44,21 @@ def test_a_file_caught_half_written_tells_nothing(version: str, moment: str) -> 
 @pytest.mark.parametrize("text", ["", "[\n]\n", "no file of DAGMan", '[\n  Type = "StatusEnd";\n]\n', "[" * 1000])
 def test_something_else_tells_nothing(text: str) -> None:
     assert parse(text) is None
+
+
+@pytest.mark.parametrize("line", ["[\n", "]\n", "[\n]\n", "[", "\n", 'Type = "', "Type =\\", '\\"', " ", "a = 1;"])
+def test_a_long_file_of_nonsense_is_read_in_no_time(line: str) -> None:
+    began = time.monotonic()
+    assert parse(line * 500_000) is None
+    assert parse(f"[\n{line * 500_000}\n]\n") is None
+    assert time.monotonic() - began < 10
+
+
+def test_what_is_whole_in_an_odd_file_is_told() -> None:
+    node = '[\n  Type = "NodeStatus";\n  Node = "A";\n  NodeStatus = 5;\n'
+    status = '[\n  Type = "DagStatus";\n  Timestamp = 7;\n]\n'
+    text = f'{status}{node}{node}]\n]\nno line\n[\n]\n[\n  Type = "StatusEnd";\n]\n[ ['
+    assert parse(text) == NodeStatuses(7, {"A": Node(NodeState.DONE)})
 
 
 def test_quotes_odd_values_and_foreign_lines_do_no_harm() -> None:

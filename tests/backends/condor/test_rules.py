@@ -142,6 +142,17 @@ def test_a_plain_name_is_good_for_a_node(name: str) -> None:
         {"a": "$(b$(e))", "bx": "$(a)", "e": "x"},
         {"a": "$(u:$(b))", "b": "$(u:$(a))"},
         {f"a{n}": f"$(a{n + 1})" * 10 for n in range(9)} | {"a9": "x"},
+        {"+Peek": '"$ENV(BEARER_TOKEN)"'},
+        {"arguments": "$env(HOME)"},
+        {"environment": ["A=$ENV(HOME:x)"]},
+        {"arguments": "$ENV(NAME:a(b))"},
+        {"arguments": "$(where:$ENV(HOME))"},
+        {"a": "$", "arguments": "$(a)ENV(HOME)"},
+        {"a": "$ENV", "arguments": "$(a)(HOME)"},
+        {"arguments": "$E$(nothing)NV(HOME)"},
+        {"arguments": "$ENV($(a))", "a": "HOME"},
+        {"arguments": "$CHOICE(0,$,x)ENV(HOME)"},
+        {"arguments": "$SUBSTR(a,0,1)ENV(HOME)", "a": "$x"},
         {"getenv": True},
         {"getenv": "True"},
         {"GetEnv": "*"},
@@ -170,11 +181,18 @@ def test_attributes_that_could_say_something_else_are_refused(attributes: Any) -
         {"output": None, "error": "", "universe": ""},
         {"getenv": False},
         {"getenv": "HOME, LANG"},
+        {"arguments": "-c 'echo $HOME, $(ENV) and ENV(HOME)'"},
+        {"arguments": "$INT(Process)(1) $RANDOM_CHOICE(1,2) $Fn(a)$Fx(a)", "a": "x.y"},
         {"name": "größe 日本\t\u2028"},
     ],
 )
 def test_attributes_that_say_what_they_seem_to_are_fine(attributes: Any) -> None:
     check_attributes(attributes)
+
+
+def test_a_variable_and_an_attribute_do_not_read_the_environment_together() -> None:
+    with pytest.raises(InvalidJob, match=r"Write the value itself instead, or have getenv name the variable\."):
+        check_attributes({"arguments": "$(v)NV(HOME)"}, {"v": "$E"})
 
 
 @pytest.mark.parametrize(
@@ -226,6 +244,7 @@ NODE_OPTIONS: list[dict[str, Any]] = [
     {"variables": {"v": "1", "V": "2"}},
     {"variables": {"initialdir": "B"}},
     {"variables": {"+JobsApiId": '"x"'}},
+    {"variables": {"v": "$ENV(HOME)"}},
     {"variables": "v=1"},
     {"dir": "/etc"},
     {"dir": "a/../.."},
@@ -297,6 +316,9 @@ def test_a_throttle_that_would_let_nothing_run_is_refused(max_jobs: Any) -> None
         ["-a", "initialdir = /etc"],
         ["-a", "executable = /bin/sh"],
         ["-a", "getenv = true"],
+        ["-a", '+Peek = "$ENV(HOME)"'],
+        ["-a", "x = $", "-append", "+Peek = $(X)ENV(HOME)"],
+        ["-batch-name", "$ENV(HOME)"],
         ["-ap", "x = 1"],
         ["x = 1"],
         ["-maxjobs", "many"],
@@ -313,7 +335,7 @@ def test_options_of_condor_submit_that_send_a_job_elsewhere_or_hide_it_are_refus
     "options",
     [["-no_submit"], ["-import_env"], ["-insert_sub_file", "x"], ["-outfile_dir", "/x"], ["-usedagdir"],
      ["-dagman", "/x"], ["-r", "x"], ["-maxjobs"], ["-maxjobs", "-"], ["-append", "+JobsApiId=1"],
-     ["-append", "arguments = x"], ["other.dag"], ["-config", "/x"]],
+     ["-append", "arguments = x"], ["-append", "+Peek = $ENV(HOME)"], ["other.dag"], ["-config", "/x"]],
 )  # fmt: skip
 def test_options_of_condor_submit_dag_that_run_something_else_are_refused(options: Any) -> None:
     with pytest.raises(InvalidJob):

@@ -66,7 +66,7 @@ class Brought:
     size: int = 0
     """In bytes."""
     skipped: tuple[str, ...] = ()
-    """What was left behind, and why: links, devices, names that lead elsewhere. A sentence each."""
+    """What was left behind, and why: links, devices, what cannot be read or leads elsewhere. A sentence each."""
 
 
 class Transport(ABC):

@@ -26,8 +26,9 @@ from jobsapi.backends.condor.transport.base import (
     completed,
 )
 from jobsapi.backends.condor.transport.sources import folders_for, sources
-from jobsapi.backends.condor.transport.tree import HERE, discard, in_words, read_file, tree
+from jobsapi.backends.condor.transport.tree import HERE, in_words, read_file, tree
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
+from jobsapi.folders import discard
 
 OWN_FOLDER = re.compile(r".*\d", re.DOTALL)
 """The name of an own folder ends in the number of its job."""
@@ -35,14 +36,16 @@ OWN_FOLDER = re.compile(r".*\d", re.DOTALL)
 
 PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TZ|LANG|LC_.*|TMPDIR|LD_LIBRARY_PATH|CONDOR_CONFIG|_CONDOR_.*"
-    r"|KRB5.*|X509_.*|BEARER_TOKEN.*|XDG_RUNTIME_DIR"
+    r"|KRB5.*|X509_.*|BEARER_TOKEN_FILE|XDG_RUNTIME_DIR"
 )
-"""The variables that commands get. A submit description can name any as ``$ENV(NAME)``, and a portal's hold secrets."""
+"""The variables that commands get. What DAGMan submits can name any as ``$ENV(NAME)``, and a portal's hold secrets."""
+SECRET = re.compile(r"_CONDOR_(?!SEC_TOKEN_DIRECTORY$).*(PASSWORD|SECRET|TOKEN)", re.IGNORECASE)
+"""Settings of HTCondor that may be secrets themselves, and not say where one lies."""
 
 
 def environment() -> dict[str, str]:
     """What commands may know of this process's environment."""
-    return {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+    return {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name) and not SECRET.match(name)}
 
 
 class LocalTransport(Transport):
@@ -89,13 +92,15 @@ class LocalTransport(Transport):
         files, below = sources(texts, inputs)
         with in_words(f"Writing the files of the job to {folder}"), tree(folder, create=True) as own:
             own.discard_incoming()
-            for name in folders_for([*folders, *below], files):
-                own.make(name)
-            for file in files:
-                if not own.has(file.name, file.size, file.checksum, executable=file.executable):
-                    own.write(file.name, file.chunks(), executable=file.executable)
-                    self.count("sent")
-            own.discard_incoming()
+            try:
+                for name in folders_for([*folders, *below], files):
+                    own.make(name)
+                for file in files:
+                    if not own.has(file.name, file.size, file.checksum, executable=file.executable):
+                        own.write(file.name, file.chunks(), executable=file.executable)
+                        self.count("sent")
+            finally:
+                own.discard_incoming()
 
     def bring(self, folder: str, home: Path) -> Brought:
         """See ``Transport``. The files are at home already."""

@@ -66,6 +66,8 @@ def joined(names: Iterable[str]) -> bytes:
     return b"".join(os.fsencode(name) + b"\0" for name in names)
 
 
+UNREADABLE = "!"
+"""The kind of a file or folder that the account may not read."""
 PREPARE = (
     "sh",
     "-c",
@@ -73,14 +75,14 @@ PREPARE = (
 xargs -0 -r sh -c 'for n do f=./${{n#?:}}; case $n in
 d:*) test ! -L "$f" || {{ echo "$f is a link, where a folder must be" >&2; exit 255; }}
      test -d "$f" || mkdir -- "$f" || exit 255;;
-x:*) test -f "$f" && test ! -L "$f" && test -x "$f" && printf "%s\\0" "$f";;
-f:*) test -f "$f" && test ! -L "$f" && printf "%s\\0" "$f";;
-esac; done; :' sh >{INCOMING}/list || exit 1
+x:*) test -f "$f" && test ! -L "$f" && test -r "$f" && test -x "$f" && printf "%s\\0" "$f";;
+f:*) test -f "$f" && test ! -L "$f" && test -r "$f" && printf "%s\\0" "$f";;
+esac; done; :' sh >{INCOMING}/list || {{ rm -rf -- {INCOMING} 2>/dev/null; exit 1; }}
 xargs -0 -r sha256sum -b -- <{INCOMING}/list""",
     "sh",
 )
 """Makes the own folder ``$1``. For the names on standard input, "d:" makes a folder in it, "f:" and "x:" sum up a file,
-or one that can be run, if there is one."""
+or one that can be run, if there is one. One that cannot be read is sent anew, and takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ s=$(sha256sum <"$p") || exit 255
 if test "${s%% *}" = "$h"; then
     if test "$x" = x; then chmod +x "$p" || exit 255; fi
     mv -fT -- "$p" "$f" || exit 255
-else printf "%s\\0" "$f"; fi; done' sh || exit 1
+else printf "%s\\0" "$f"; fi; done' sh || { rm -rf -- INCOMING 2>/dev/null; exit 1; }
 d=$(df -Pk . | tail -n 1); rm -rf -- INCOMING; echo "$d" >&2""".replace("INCOMING", INCOMING),
     "sh",
 )
@@ -113,7 +115,19 @@ def placing(files: Iterable[Placed]) -> bytes:
     return joined(f"{file.checksum}:{'x' if file.executable else '-'}:{file.number}:{file.name}" for file in files)
 
 
-LIST = ("find", ".", "-mindepth", "1", "-path", f"./{INCOMING}", "-prune", "-o", "-printf", r"%y %m %s %P\0")
+FORGET = ("rm", "-rf", "--", INCOMING)
+"""Removes what was sent and has no name yet."""
+
+LIST = (
+    "sh",
+    "-c",
+    rf"""find . -mindepth 1 -path ./{INCOMING} -prune \
+-o '(' -type f ! -readable -o -type d ! '(' -readable -executable ')' ')' -printf '{UNREADABLE} %m %s %P\0' -prune \
+-o -printf '%y %m %s %P\0' || exit
+printf '\0'""",
+    "sh",
+)
+"""Lists all that is there. An empty name ends the list, so that one that was cut short is not taken for a whole one."""
 SUM = ("xargs", "-0", "-r", "sha256sum", "-b", "--")
 
 
@@ -122,16 +136,18 @@ class Entry:
     """One thing in a folder at the other end."""
 
     kind: str
-    """As ``find`` has it: f a file, d a folder, l a link, p a fifo, ..."""
+    """As ``find`` has it: f a file, d a folder, l a link, p a fifo, ...; or ``UNREADABLE``."""
     executable: bool
     size: int
     name: str
 
 
 def entries(listed: bytes) -> list[Entry]:
-    """What ``LIST`` has found. Names come as they are: they may be hostile."""
+    """What ``LIST`` has found. Names come as they are: they may be hostile. ``ValueError`` if its end is missing."""
+    if listed != b"\0" and not listed.endswith(b"\0\0"):
+        raise ValueError("the list was cut short")
     found = []
-    for line in listed.split(b"\0")[:-1]:
+    for line in listed.split(b"\0")[:-2]:
         kind, mode, size, name = line.split(b" ", 3)
         found.append(Entry(kind.decode(), bool(int(mode, 8) & 0o100), int(size), os.fsdecode(name)))
     return found
@@ -168,7 +184,9 @@ tar -c -f - --absolute-names --no-recursion --ignore-failed-read --warning=none 
 
 
 def unpacked(packed: bytes) -> dict[str, bytes]:
-    """The files in an archive, as far as it goes."""
+    """The files in an archive. Raises ``tarfile.TarError`` if there is none, or its end is missing."""
+    if not packed.endswith(bytes(2 * tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError("the archive was cut short")
     found = {}
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as archive:
         for member in archive:
@@ -181,20 +199,20 @@ def unpacked(packed: bytes) -> dict[str, bytes]:
 TAILS = (
     "sh",
     "-c",
-    """l=$1; m=$2; shift 2; IFS=; for p do for f in ./$p; do
-if test -f "$f" && test ! -L "$f" && test -r "$f"; then
-    m=$((m - 1)); test $m -ge 0 || exit 0
+    """xargs -0 -r sh -c 'IFS=; for p do for f in ./$p; do
+test -f "$f" && test ! -L "$f" && test -r "$f" && printf "%s\\0" "$f"
+done; done; :' sh 2>/dev/null | head -z -n "$2" | xargs -0 -r sh -c 'l=$1; shift; for f do
     s=$(wc -c <"$f") && o=$((s > l ? s - l : 0)) || continue
     printf "%s\\0%s\\0%s\\0" "$f" "$s" "$o"
     tail -c "+$((o + 1))" -- "$f" | head -c "$((s - o))" | base64 -w 0; printf "\\0"
-fi; done; done""",
+done; :' sh "$1" """,
     "sh",
 )
-"""The last ``$1`` bytes of ``$2`` files at most that match the patterns that follow."""
+"""The last ``$1`` bytes of ``$2`` files at most that match the patterns on standard input."""
 
 
 def tails(said: bytes) -> dict[str, Tail]:
-    """What ``TAILS`` has said."""
+    """What ``TAILS`` has said. Raises ``ValueError`` if it was cut short."""
     fields = said.split(b"\0")[:-1]
     found = {}
     for name, size, offset, data in zip(*(fields[at::4] for at in range(4)), strict=True):
@@ -208,6 +226,8 @@ def hostile(entry: Entry) -> str:
         return f"{entry.name!r} leads out of the folder."
     if entry.kind == "l":
         return f"{entry.name!r} is a link."
+    if entry.kind == UNREADABLE:
+        return f"{entry.name!r} cannot be read at the submit host, so it did not come home."
     if entry.kind not in "fd":
         return f"{entry.name!r} is neither a file nor a folder."
     return ""

@@ -9,7 +9,7 @@ import tarfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -41,7 +41,7 @@ from jobsapi.backends.condor.transport.kept import IDLE_CLOSE, KeptConnection
 from jobsapi.backends.condor.transport.login import Login
 from jobsapi.backends.condor.transport.sources import Source, folders_for, sources
 from jobsapi.backends.condor.transport.tree import Tree, in_words, tree
-from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
+from jobsapi.exceptions import BackendError, BackendUnavailable, InvalidJob, TransferFailed
 
 OWN_FOLDER = re.compile(r"jobsapi/[^/\0]+/[0-9a-f]{32}")
 """Where own folders lie, below the login's home."""
@@ -100,13 +100,18 @@ class SshTransport(Transport):
     def bring(self, folder: str, home: Path) -> Brought:
         """See ``Transport``. Two commands, and SFTP for what is not here yet."""
         what = "Fetching the files of the job"
-        listed = remote.entries(self._done("bring", remote.LIST, folder, self.login.idle, b"", what))
+        try:
+            listed = remote.entries(self._done("bring", remote.LIST, folder, self.login.idle, b"", what))
+        except ValueError as error:
+            raise TransferFailed(f"{what} failed {self.login.where}: {error}.") from error
         skipped = tuple(reason for entry in listed if (reason := remote.hostile(entry)))
         good = [entry for entry in listed if not remote.hostile(entry)]
         files = [entry for entry in good if entry.kind == "f"]
         names = remote.joined(f"./{entry.name}" for entry in files)
         timeout = self._time_for(entry.size for entry in files)
         known = remote.checksums(self._done("bring", remote.SUM, folder, timeout, names, what))
+        if unknown := next((entry.name for entry in files if entry.name not in known), None):
+            raise TransferFailed(f"{what} failed {self.login.where}: nothing was said of {unknown}.")
         brought: list[remote.Entry] = []
         with in_words(what), tree(home, create=True) as own:
             own.discard_incoming()
@@ -137,18 +142,30 @@ class SshTransport(Transport):
         """See ``Transport``."""
         names = {path if os.path.isabs(path) else f"./{path}": path for path in paths}
         argv = [*remote.READ, str(limit + 1)]
-        _, out, err, _ = self._command("read", argv, ".", self.login.idle, remote.joined(names))
+        out, said = self._answer("read", argv, ".", remote.joined(names))
         try:
             return {names[name]: data for name, data in remote.unpacked(out).items()}
-        except (tarfile.TarError, KeyError) as error:
-            raise trouble(err.decode(errors="replace"), "Reading files", self.login.where) from error
+        except (tarfile.TarError, KeyError, ValueError) as error:
+            raise self._unanswered("Reading files", said) from error
 
     def tails(self, folder: str, patterns: Sequence[str], limit: int) -> dict[str, Tail]:
         """See ``Transport``."""
-        good = [pattern for pattern in patterns if clean(pattern)]
-        argv = [*remote.TAILS, str(limit), str(TAILS_MAX), *good]
-        status, out, _, _ = self._command("tails", argv, folder, self.login.idle)
-        return {} if status == remote.NO_FOLDER else remote.tails(out)
+        good = remote.joined(pattern for pattern in patterns if clean(pattern))
+        out, said = self._answer("tails", [*remote.TAILS, str(limit), str(TAILS_MAX)], folder, good)
+        try:
+            return remote.tails(out)
+        except ValueError as error:
+            raise self._unanswered("Reading the ends of files", said) from error
+
+    def _answer(self, kind: str, argv: Sequence[str], folder: str, input: bytes) -> tuple[bytes, str]:
+        """What a command of ours has found, and what it complained of. Raises ``CommandKilled`` if it took too long."""
+        status, out, err, took = self._command(kind, argv, folder, self.login.idle, input)
+        said = completed(argv, status, b"", err, overdue=took >= self.login.idle, where=self.login.where)
+        return out, said.err
+
+    def _unanswered(self, what: str, said: str) -> BackendUnavailable:
+        """An answer that makes no sense tells nothing of any job: it is the host that is not as it should be."""
+        return BackendUnavailable(f"{what} failed {self.login.where}: {last_line(said) or 'the answer was cut short'}.")
 
     def _done(self, kind: str, argv: Sequence[str], folder: str, timeout: float, input: bytes, what: str) -> bytes:
         """What a command of ours has said, once it has succeeded."""
@@ -191,7 +208,7 @@ class SshTransport(Transport):
     def _send(self, folder: str, files: Sequence[Source]) -> list[remote.Placed]:
         """Upload files under numbers; ``_place`` then gives them their names."""
         placed = []
-        with self._connection.sftp() as (link, sftp):
+        with self._connection.sftp() as (link, sftp), self._forgetting(link, folder):
             for number, file in enumerate(files):
                 summed = hashlib.sha256()
                 path = f"{folder}/{INCOMING}/{number}"
@@ -202,6 +219,17 @@ class SshTransport(Transport):
                         to.write(chunk)
                 placed.append(remote.Placed(number, file.name, summed.hexdigest(), file.executable))
         return placed
+
+    @contextmanager
+    def _forgetting(self, link: Link, folder: str) -> Iterator[None]:
+        """After an upload that failed, leave nothing of it on a disk that may be full. A cut connection can wait."""
+        try:
+            yield
+        except BackendError:
+            if link.alive and not link.retired:
+                with suppress(BackendError):
+                    self._command("stage", remote.FORGET, folder, self.login.idle)
+            raise
 
     def _place(self, folder: str, placed: Sequence[remote.Placed], timeout: float) -> tuple[list[str], str]:
         """Give files their names. Returns those that did not arrive, and a line that says how full the disk is."""

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from jobsapi.backends.condor.transport.base import INCOMING, trouble
 from jobsapi.exceptions import BackendUnavailable, TransferFailed
+from jobsapi.folders import discard
 
 HERE = "on this machine"
 TO_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -151,23 +151,6 @@ def failure(error: OSError, what: str) -> BackendUnavailable | TransferFailed:
         return TransferFailed(f"{what} failed {HERE}: a link or a file is where a folder must be. Remove it.")
     said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     return trouble(said, what, HERE)
-
-
-def discard(path: str | Path, *, dir_fd: int | None = None) -> None:
-    """Remove a folder and all in it; of links, the links. Raises ``OSError``; ``FileNotFoundError`` if it is absent."""
-    if stat.S_ISLNK(os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode):
-        os.unlink(path, dir_fd=dir_fd)
-        return
-    try:
-        shutil.rmtree(path, dir_fd=dir_fd)
-    except PermissionError:
-        # A job may leave folders that are not even its owner's to write.
-        for _, names, _, folder in os.fwalk(path, dir_fd=dir_fd, onerror=None):
-            os.fchmod(folder, 0o700)
-            for name in names:
-                if not stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                    os.chmod(name, 0o700, dir_fd=folder)
-        shutil.rmtree(path, dir_fd=dir_fd)
 
 
 def _opened(name: str, folder: int | None) -> BufferedReader:

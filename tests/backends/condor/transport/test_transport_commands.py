@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jobsapi.backends.condor.transport import CommandKilled, SshTransport, Transport
+from jobsapi.backends.condor.transport import CommandKilled, LocalTransport, SshTransport, Transport
 from jobsapi.backends.condor.transport.remote import answer, command_line
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
 from tests.backends.condor.transport.rig import running, sshd
@@ -197,6 +197,23 @@ def test_a_local_command_ends_in_time_though_its_worker_was_killed(tmp_path: Pat
     # Then the command is there, and ends by itself
     assert running(word)
     eventually(lambda: not running(word))
+
+
+def test_commands_here_know_no_secrets_of_the_portal(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {
+        "BEARER_TOKEN_FILE", "KRB5CCNAME", "X509_USER_PROXY", "CONDOR_CONFIG", "_CONDOR_SCHEDD_HOST",
+        "_CONDOR_SEC_TOKEN_DIRECTORY", "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS",
+    }  # fmt: skip
+    secret = {
+        "BEARER_TOKEN", "SECRET_KEY", "DATABASE_URL", "_CONDOR_SEC_PASSWORD", "_CONDOR_Vault_Secret",
+        "_condor_my_token", "_CONDOR_SEC_TOKEN_DIRECTORY_TOO", "_CONDOR_API_TOKEN",
+    }  # fmt: skip
+    for name in told | secret:
+        monkeypatch.setenv(name, f"value of {name}")
+
+    out = LocalTransport().run(["env"], folder=None, timeout=10).out
+
+    assert {name for name in told | secret if f"value of {name}\n" in out} == told
 
 
 def test_threads_share_one_connection(ssh: SshTransport) -> None:

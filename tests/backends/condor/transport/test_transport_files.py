@@ -9,13 +9,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobsapi.backends.condor.transport import CommandKilled, LocalTransport, SshTransport, Transport
-from jobsapi.backends.condor.transport.base import INCOMING
+from jobsapi.backends.condor.transport.base import INCOMING, TAILS_MAX
+from jobsapi.backends.condor.transport.remote import READ, entries
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
 from tests.backends.condor.transport.rig import PORTAL, Sshd, new_folder, sshd
 from tests.rig.condor import CondorPool
@@ -296,6 +298,43 @@ def test_links_and_devices_of_a_hostile_tree_are_left_behind_and_named(
     assert sorted(brought.skipped) == ["'d' is a link.", "'f' is neither a file nor a folder.", "'p' is a link."]
 
 
+def test_what_cannot_be_read_at_the_other_end_is_left_behind_and_named(
+    ssh: SshTransport, own_folder: str, tmp_path: Path
+) -> None:
+    # Given files and folders that are locked, as a script of a workflow may leave them
+    texts = {"good": "good", "secret": "x", "f/x": "x", "g/x": "x", "h/x": "x", "h/i/x": "x"}
+    ssh.stage(own_folder, texts=texts, folders=[], inputs={})
+    ssh.run(["sh", "-c", "chmod 000 secret f; chmod 600 g; chmod 300 h/i"], folder=own_folder, timeout=10)
+
+    # Then all the others come home
+    brought = ssh.bring(own_folder, tmp_path / "home-1")
+    assert contents(tmp_path / "home-1") == {"good": (b"good", 0), "h": None, "h/x": (b"x", 0)}
+    assert sorted(brought.skipped) == [
+        f"{name!r} cannot be read at the submit host, so it did not come home." for name in ("f", "g", "h/i", "secret")
+    ]
+
+
+def test_a_file_that_cannot_be_read_at_the_other_end_is_sent_anew(
+    ssh: SshTransport, own_folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("run")
+    (tmp_path / "run").chmod(0o755)
+    what: Any = {"texts": {"a": "a"}, "folders": [], "inputs": {"run": tmp_path / "run"}}
+    ssh.stage(own_folder, **what)
+    ssh.run(["chmod", "000", "a", "run"], folder=own_folder, timeout=10)
+
+    ssh.stage(own_folder, **what)
+
+    assert ssh.run(["cat", "a", "run"], folder=own_folder, timeout=10).out == "arun"
+    assert ssh.exchanges["sent"] == 4
+
+
+@pytest.mark.parametrize("listed", ["", r"f 644 4 good\\0f 644", r"f 644 4 good"])
+def test_a_list_that_was_cut_short_is_not_taken_for_a_whole_one(listed: str) -> None:
+    with pytest.raises(ValueError, match="cut short"):
+        entries(listed.replace(r"\\0", "\0").encode())
+
+
 def test_names_that_lead_elsewhere_are_left_behind_and_named(
     server: Sshd, own_folder: str, tmp_path: Path, hostile_find: Callable[[str], SshTransport]
 ) -> None:
@@ -483,7 +522,9 @@ def test_a_full_disk_at_the_other_end_is_unavailable_and_said(
     (tmp_path / "big").write_bytes(os.urandom(3_000_000))
     with pytest.raises(BackendUnavailable, match=r"full|no room"):
         ssh.stage(small_disk, texts={}, folders=[], inputs={"big": tmp_path / "big"})
-    assert ssh.run(["sh", "-c", "ls"], folder=small_disk, timeout=10).out == ""
+
+    # Then nothing of it takes up the little room
+    assert ssh.run(["ls", "-A"], folder=small_disk, timeout=10).out == ""
 
     # When it fits
     (tmp_path / "big").write_bytes(os.urandom(300_000))
@@ -491,6 +532,23 @@ def test_a_full_disk_at_the_other_end_is_unavailable_and_said(
 
     # Then it is there
     assert ssh.run(["ls", "-A"], folder=small_disk, timeout=10).out == "big\n"
+
+
+def test_an_upload_that_fails_leaves_nothing(
+    transport: Transport, own: str, shell: Callable[..., str], tmp_path: Path
+) -> None:
+    # Given a file that is gone once it was looked at, and one whose place is taken
+    class Gone(type(tmp_path)):  # type: ignore[misc]
+        def __fspath__(self) -> str:
+            return str(tmp_path / "never there")
+
+    (tmp_path / "big").write_bytes(os.urandom(300_000))
+    (tmp_path / "gone").write_text("x")
+    with pytest.raises(InvalidJob, match="cannot be read"):
+        transport.stage(own, texts={}, folders=[], inputs={"a": tmp_path / "big", "b": Gone(tmp_path / "gone")})
+    with pytest.raises(TransferFailed):
+        transport.stage(own, texts={"taken": "x"}, folders=["taken"], inputs={"big": tmp_path / "big"})
+    assert INCOMING not in shell("ls -A", folder=own).split()
 
 
 def test_a_file_that_cannot_be_written_at_the_other_end_says_why(
@@ -518,13 +576,76 @@ def test_small_files_are_read_in_one_exchange(transport: Transport, own: str, sh
     assert transport.exchanges - before == {"read": 1}
 
 
-def test_a_thousand_files_are_read_in_one_exchange(ssh: SshTransport, own_folder: str) -> None:
-    script = 'i=0; while [ $i -lt 1000 ]; do echo $i >"file number $i"; i=$((i + 1)); done'
-    ssh.stage(own_folder, texts={}, folders=[], inputs={})
-    ssh.run(["sh", "-c", script], folder=own_folder, timeout=10)
-    read = ssh.read([f"{own_folder}/file number {number}" for number in range(1000)], limit=10)
-    assert read == {f"{own_folder}/file number {number}": f"{number}\n".encode() for number in range(1000)}
-    assert ssh.exchanges["read"] == 1
+def test_five_thousand_files_are_read_in_one_exchange(
+    transport: Transport, own: str, shell: Callable[..., str]
+) -> None:
+    script = 'i=0; while [ $i -lt 5000 ]; do echo $i >"file number $i"; i=$((i + 1)); done'
+    transport.stage(own, texts={}, folders=[], inputs={})
+    shell(script, folder=own)
+    read = transport.read([f"{own}/file number {number}" for number in range(5000)], limit=10)
+    assert read == {f"{own}/file number {number}": f"{number}\n".encode() for number in range(5000)}
+    assert transport.exchanges["read"] == 1
+
+
+def test_five_thousand_patterns_are_looked_for_in_one_exchange(transport: Transport, own: str) -> None:
+    # Given few files for many patterns, the first and the last among them
+    patterns = [f"simulation_{number:04}/logs/simulation_{number:04}.*.out" for number in range(5000)]
+    names = {pattern.replace("*", "0"): f"text {place}" for place, pattern in enumerate(patterns) if not place % 4999}
+    transport.stage(own, texts=names, folders=[], inputs={})
+
+    found = transport.tails(own, patterns, 100)
+
+    assert {name: tail.text for name, tail in found.items()} == names
+    assert len(names) == 2
+    assert transport.exchanges["tails"] == 1
+
+
+def test_no_more_files_are_given_than_a_page_can_show_and_the_first_ones(
+    transport: Transport, own: str, shell: Callable[..., str]
+) -> None:
+    transport.stage(own, texts={"dag.out": "dag"}, folders=["logs"], inputs={})
+    shell("i=0; while [ $i -lt 700 ]; do echo $i >logs/$i; i=$((i + 1)); done", folder=own)
+    found = transport.tails(own, ["dag.out", *(f"logs/{'x' * 100}{number}" for number in range(3000)), "logs/*"], 10)
+    assert len(found) == TAILS_MAX
+    assert next(iter(found)) == "dag.out"
+
+
+def test_five_thousand_folders_are_removed_in_one_exchange(transport: Transport, workspace: Path) -> None:
+    kept, *gone = (new_folder(transport, workspace) for _ in range(5001))
+    for path in (kept, gone[0], gone[-1]):
+        transport.stage(path, texts={"x": "x"}, folders=[], inputs={})
+    transport.remove(gone)
+    assert transport.exchanges["remove"] == 1
+    assert set(transport.read([f"{path}/x" for path in (kept, gone[0], gone[-1])], limit=9)) == {f"{kept}/x"}
+    transport.remove([kept])
+
+
+def test_an_answer_that_is_cut_short_concerns_the_host_and_no_job(
+    condor_pool: CondorPool, ssh: SshTransport, own_folder: str
+) -> None:
+    # Given a host where tar says this, and base64 that
+    ssh.stage(own_folder, texts={"a": "a", "b": "b" * 3000}, folders=[], inputs={})
+    said = ssh._command("read", [*READ, "10000"], own_folder, 10, b"./a\0./b\0")[1]
+    with folder() as place:
+        place.chmod(0o755)
+        (place / "said").write_bytes(said)
+        with sshd(condor_pool.user, f"SetEnv PATH={place}:/usr/local/bin:/usr/bin:/bin\n") as server:
+            transport = server.transport()
+            ask = {
+                "tar": partial(transport.read, [f"{own_folder}/a", f"{own_folder}/b"], limit=9999),
+                "base64": partial(transport.tails, own_folder, ["*"], 9999),
+            }
+            for program, script in {
+                "tar": ["exit 2", "echo tar is broken >&2; exit 2", "cat; echo no archive"]
+                + [f"head -c {cut} {place}/said" for cut in (0, 1, 511, 512, 1024, 1536, 4000, 5120)],
+                "base64": ["printf A", "printf '\\0\\0'"],
+            }.items():
+                for each in script:
+                    (place / program).write_text(f"#!/bin/sh\n{each}\n")
+                    (place / program).chmod(0o755)
+                    with pytest.raises(BackendUnavailable, match=r"cut short|tar is broken"):
+                        ask[program]()
+            transport.close()
 
 
 def test_nothing_to_read_is_nothing(transport: Transport) -> None:
@@ -594,6 +715,16 @@ def test_own_folders_are_removed_with_all_in_them_and_links_stay_unfollowed(
     assert transport.read([f"{kept}/kept"], limit=10) == {f"{kept}/kept": b"kept"}
     assert shell('test -e "$1" || echo gone', gone) == "gone\n"
     transport.remove([kept])
+
+
+def test_a_folder_that_is_locked_itself_is_removed(
+    transport: Transport, workspace: Path, shell: Callable[..., str]
+) -> None:
+    gone = new_folder(transport, workspace)
+    transport.stage(gone, texts={"a/b": "b"}, folders=[], inputs={})
+    shell("chmod 555 a; chmod 000 .", folder=gone)
+    transport.remove([gone])
+    assert shell('test -e "$1" || echo gone', gone) == "gone\n"
 
 
 def test_an_own_folder_that_became_a_link_is_removed_and_its_target_stays(
