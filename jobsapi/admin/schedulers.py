@@ -16,8 +16,8 @@ from django.template.response import TemplateResponse
 
 from jobsapi.app import JobsApp
 from jobsapi.exceptions import JobsApiError
+from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
-from jobsapi.models.schedulers import fingerprint
 
 SECRETS = ("password", "private_key_pass")
 PUBLIC_KEY = re.compile(r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+([A-Za-z0-9+/=]+)(?=\s|$)")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -15,6 +13,7 @@ from django.utils import timezone
 from jobsapi import conf, sealing
 from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import JobsApiError
+from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models.deletion import Standing, keep_assigned_scheduler
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
@@ -186,16 +185,6 @@ class CondorScheduler(Scheduler):
     def host_fingerprint(self) -> str:
         """The SHA-256 of the accepted host key, as ``ssh-keygen -l`` prints it; empty if there is none."""
         return fingerprint(self.host_key)
-
-
-def fingerprint(key: str) -> str:
-    """The SHA-256 of a public key given as type and key, as ``ssh-keygen -l`` prints it; RFC 4253, section 6.6."""
-    words = key.split()
-    try:
-        blob = base64.b64decode(words[1], validate=True)
-    except (IndexError, ValueError):
-        return ""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 class DaskScheduler(Scheduler):

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+from jobsapi import lifecycle
 from jobsapi.models import CondorWorkflowJobNode
+from tests.rig.eventually import eventually
 
 
 def test_the_example_of_the_reference_runs_as_it_stands(manager, user, place, worker, scripts, script):
@@ -128,3 +130,26 @@ def test_a_job_without_a_template_runs_and_has_its_logs(place, worker, script, e
 
     assert ended.cached_status == "Complete"
     assert "done\n" in ended.get_logs().values()
+
+
+def test_logs_are_read_while_it_runs_and_go_on_where_the_reader_was(place, worker, script, execute):
+    job = execute(place, script("talk.sh", "echo begun; sleep 3; echo more; sleep 300"))
+    running = worker.until(job, "Running")
+
+    def said(text):
+        def look():
+            lifecycle.fetch_logs(running.pk)
+            names = [log.name for log in running.list_logs() if log.name.endswith(".out")]
+            return names and (piece := running.read_log(names[0])).text.endswith(text) and (names[0], piece)
+
+        return eventually(look, timeout=60)
+
+    name, begun = said("begun\n")
+    _, more = said("more\n")
+
+    assert running.read_log(name, begun.end).text == "more\n"
+    assert more.size > begun.size
+    assert any(log.name.endswith(".log") for log in running.list_logs())
+    running.stop()
+    ended = worker.ended(job)
+    assert ended.read_log(name).text == "begun\nmore\n"

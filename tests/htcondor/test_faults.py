@@ -133,9 +133,7 @@ def test_a_schedd_that_is_away_changes_no_status_and_is_told_of(local, worker, s
     assert Scheduler.objects.get().last_error == ""
 
 
-def test_a_silent_schedd_costs_the_time_out_and_no_other_scheduler_waits(
-    local, remote, worker, script, execute, condor_pool, settings
-):
+def test_a_silent_schedd_costs_the_time_out_and_changes_no_job(local, worker, script, execute, condor_pool, settings):
     settings.JOBSAPI = {**settings.JOBSAPI, "POLL_TIMEOUT": 2.0}
     job = execute(local, script("wait.sh", "sleep 300"))
     worker.until(job, "Running")

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from jobsapi import lifecycle
 from jobsapi.compute import create_condor_scheduler
 from jobsapi.exceptions import InvalidJob, JobsApiError, NotSupported, SchedulerMissing, TransitionNotAllowed
+from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models import (
     CondorJob,
     CondorScheduler,
@@ -22,7 +23,6 @@ from jobsapi.models import (
     Job,
     PartWish,
 )
-from jobsapi.models.schedulers import fingerprint
 from jobsapi.testing import FakeBackend
 
 

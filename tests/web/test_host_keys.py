@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from jobsapi import reach
 from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
+from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models import CondorScheduler
-from jobsapi.models.schedulers import fingerprint
 from jobsapi.testing import FakeBackend
 
 pytestmark = pytest.mark.django_db

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from jobsapi.models.condor import CondorJob, CondorWorkflow, CondorWorkflowJobNode
 
 TEMPLATES = ("base", "vanilla_base", "vanilla_transfer_files", "vanilla_nfs")
+STREAMED = {"stream_output": "output", "stream_error": "error"}
+"""Streamed, what a job says can be read while it says it; else HTCondor brings the file when the job has ended.
+
+Not where the job names the file itself, which may be its result: when a schedd crashes and the running job finds it
+again, what was streamed before stands in the file twice (measured with 23.9; the job itself runs once).
+"""
 LOGS = ("log", "output", "error")
 """Where condorpy's templates put these, every job's are: without the lines HTCondor would keep none of them."""
 
@@ -113,6 +119,10 @@ def describe(part: CondorJob | CondorWorkflowJobNode) -> SubmitDescription:
         for name in LOGS:
             if name not in given:
                 attributes[name] = attributes.get(name) or usual[name]
+    if str(attributes.get("universe") or "vanilla").lower() == "vanilla":
+        for name, log in STREAMED.items():
+            if not {name, log} & given:
+                attributes[name] = True
     attributes["job_name"] = job_name
     check_attributes(attributes, getattr(part, "variables", None))
     return SubmitDescription(job_name, attributes, part.num_jobs, marks_of(workflow or part))

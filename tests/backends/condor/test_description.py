@@ -39,6 +39,8 @@ def test_the_reference_s_example_reads_as_condorpy_users_know_it() -> None:
         "when_to_transfer_output = ON_EXIT_OR_EVICT\n"
         "transfer_input_files = ../a, ../b\n"
         "attribute1 = attr1\n"
+        "stream_output = true\n"
+        "stream_error = true\n"
         f'My.JobsApiId = "{ATTEMPT.hex}"\n'
         'My.JobsApiPortal = "jobsapi"\n'
         "\n"
@@ -148,6 +150,22 @@ def test_without_a_template_logs_are_kept_all_the_same() -> None:
     assert described.get("output") == "mine.txt"
     assert described.get("error") == "logs/job.0.$(process).err"
     assert described.get("log") == "logs/job.0.log"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "streamed"),
+    [
+        ({}, ["stream_output", "stream_error"]),
+        ({"output": "result.txt"}, ["stream_error"]),
+        ({"Stream_Output": False}, ["stream_error"]),
+        ({"universe": "docker"}, []),
+        ({"universe": "Vanilla"}, ["stream_output", "stream_error"]),
+    ],
+)
+def test_what_it_says_is_streamed_unless_it_may_be_its_result(attributes: dict[str, Any], streamed: list[str]) -> None:
+    text = str(describe(job(attributes={"executable": "a", **attributes}, condorpy_template_name="base")))
+
+    assert [line.removesuffix(" = true") for line in text.splitlines() if line.endswith(" = true")] == streamed
 
 
 def test_a_log_that_is_set_to_nothing_is_not_kept() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import queue
 import select
@@ -19,6 +17,7 @@ import paramiko
 
 from jobsapi.backends.condor.transport.login import Login
 from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
+from jobsapi.htcondor.host_keys import fingerprint
 
 LOG = "jobsapi.ssh"
 KEEPALIVE = 30
@@ -183,12 +182,6 @@ def _addresses(login: Login, deadline: Deadline) -> list[tuple[int, int, int, st
     if isinstance(answer, OSError):
         raise answer
     return answer  # type: ignore[return-value]
-
-
-def fingerprint(key: str) -> str:
-    """As ``ssh-keygen -l`` prints it."""
-    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def _not_accepted(login: Login, offered: str) -> str:
