@@ -246,8 +246,8 @@ class SshTransport(Transport):
             while size and (chunk := file.read(min(size, READ_SIZE))):
                 size -= len(chunk)
                 yield chunk
-            if size and _is_cut(link, sftp):  # paramiko takes a cut for the end of the file
-                raise EOFError
+            if size:  # paramiko takes a cut for the end of the file; then nobody answers either
+                sftp.stat(os.fsencode(path))
 
     @contextmanager
     def _file_words(self, link: Link, sftp: paramiko.SFTPClient, path: str) -> Iterator[None]:
