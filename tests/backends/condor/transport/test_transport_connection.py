@@ -89,14 +89,15 @@ def test_a_connection_that_fell_silent_between_two_commands_is_replaced_in_silen
     # Given a connection whose server does nothing any more, though a new one would be served
     transport = own_server.transport(timeout="3")
     says(transport)
-    (session, *_) = own_server.sessions
-    for process in own_server.sessions:
+    silent = own_server.sessions
+    for process in silent:
         process.suspend()
 
     # Then a command is late, and runs once
     assert says(transport, "after") == "after"
     assert transport.exchanges == {"connect": 2, "run": 2}
-    session.resume()
+    for process in silent:
+        process.resume()
     transport.close()
 
 
