@@ -11,16 +11,15 @@ from condorpy import Job
 from condorpy.templates import Templates
 
 from jobsapi import conf
-from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.attributes import check_attributes, line, macros, plain
 from jobsapi.htcondor.macros import value_of
 from jobsapi.htcondor.names import slug
+from jobsapi.htcondor.templates import TEMPLATES, check_template
 from jobsapi.htcondor.values import check_count, quoted
 
 if TYPE_CHECKING:
     from jobsapi.models.condor import CondorJob, CondorWorkflow, CondorWorkflowJobNode
 
-TEMPLATES = ("base", "vanilla_base", "vanilla_transfer_files", "vanilla_nfs")
 STREAMED = {"stream_output": "output", "stream_error": "error"}
 """Streamed, what a job says can be read while it says it; else HTCondor brings the file when the job has ended.
 
@@ -132,8 +131,7 @@ def template(name: str) -> dict[str, Any]:
     """The lines of one of condorpy's templates; none for an empty name. Raises ``InvalidJob`` if there is no such."""
     if not name:
         return {}
-    if name not in TEMPLATES:
-        raise InvalidJob(f"There is no template {name!r:.80}. Choose one of {', '.join(TEMPLATES)}, or none.")
+    check_template(name, TEMPLATES)
     return deepcopy(dict(getattr(Templates(), name)))
 
 

@@ -29,7 +29,7 @@ class Described:
 
     spec: dict[str, Any]
 
-    TEMPLATES: ClassVar[tuple[str, ...]] = ("base", "vanilla_base", "vanilla_transfer_files", "vanilla_nfs")
+    TEMPLATES: ClassVar[tuple[str, ...]] = rules.TEMPLATES
     """What ``condorpy_template_name`` may be: condorpy's templates, or none."""
 
     attributes = spec_property(

@@ -1,13 +1,14 @@
 """What is checked at ``save()`` and ``execute()``; each check raises ``InvalidJob`` with what to do."""
 
-from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.attributes import check_attributes
 from jobsapi.htcondor.names import check_files, check_name, check_node_name, own_folder, slug
 from jobsapi.htcondor.nodes import check_max_jobs, check_node_options
 from jobsapi.htcondor.options import check_options
+from jobsapi.htcondor.templates import TEMPLATES, check_template
 from jobsapi.htcondor.values import check_count
 
 __all__ = [
+    "TEMPLATES",
     "check_attributes",
     "check_count",
     "check_files",
@@ -20,9 +21,3 @@ __all__ = [
     "own_folder",
     "slug",
 ]
-
-
-def check_template(name: str, templates: tuple[str, ...]) -> None:
-    """Raises ``InvalidJob`` unless ``name`` is one of ``templates``, or empty."""
-    if name and name not in templates:
-        raise InvalidJob(f"There is no template {name!r:.80}. Choose one of {', '.join(templates)}, or none.")
