@@ -47,7 +47,6 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     fields = (
         "name",
         "description",
-        "groups",
         "priority",
         "kind",
         "label",
@@ -69,14 +68,13 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "spec",
         "backend_state",
     )
-    readonly_fields = fields[4:]
+    readonly_fields = fields[3:]
     list_display = ("id", "name", "kind", "status_name", "label", "user", "scheduler", "creation_time")
     list_display_links = ("id", "name")
     list_filter = ("_status", "kind", "label")
     list_select_related = ("user", "scheduler")
     ordering = ("-id",)
     search_fields = ("name", "native_id")
-    filter_horizontal = ("groups",)
     inlines = (History,)
     actions = ("stop", "resubmit")
 

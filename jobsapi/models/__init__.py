@@ -19,6 +19,7 @@ from jobsapi.models.job import Job
 from jobsapi.models.logs import Log, LogPiece
 from jobsapi.models.parts import PartWish
 from jobsapi.models.schedulers import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
+from jobsapi.models.sharing import JobShare, Right
 from jobsapi.models.spec import spec_property
 
 TethysJob = Job
@@ -41,10 +42,12 @@ __all__ = [
     "Job",
     "JobBlob",
     "JobEvent",
+    "JobShare",
     "Log",
     "LogPiece",
     "PartWish",
     "Purpose",
+    "Right",
     "Scheduler",
     "SchedulerAssignment",
     "TethysJob",

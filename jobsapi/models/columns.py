@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -20,6 +19,7 @@ from jobsapi.models.deletion import keep_scheduler_of_jobs, keep_user_of_jobs
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
 from jobsapi.models.schedulers import Scheduler
+from jobsapi.models.sharing import Shared
 from jobsapi.models.vocabulary import Vocabulary
 from jobsapi.status import Status
 
@@ -39,7 +39,7 @@ class PropertiesField(models.JSONField):
         return super().get_db_prep_save(value, connection)
 
 
-class JobColumns(Vocabulary, TwoWriters, Kinded):
+class JobColumns(Vocabulary, Shared, TwoWriters, Kinded):
     """What is filtered, sorted or guarded is a column. The first block is the app's, the second the worker's."""
 
     label = models.CharField(max_length=255, editable=False)
@@ -48,7 +48,6 @@ class JobColumns(Vocabulary, TwoWriters, Kinded):
     """``{id}`` in it becomes the job's number at the first save."""
     description = models.CharField(max_length=2048, blank=True, default="")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, keep_user_of_jobs, related_name="jobs")
-    groups = models.ManyToManyField(Group, related_name="jobs", blank=True)
     scheduler = models.ForeignKey(Scheduler, keep_scheduler_of_jobs, null=True, blank=True, related_name="jobs")
     workspace = models.CharField(max_length=1024, blank=True, default="")
     extended_properties = PropertiesField(default=dict, blank=True)

@@ -26,7 +26,7 @@ from jobsapi.exceptions import JobsApiError
 from jobsapi.models import CondorJob, CondorWorkflow, Job, PartWish
 from jobsapi.status import RUNNING, Status
 from jobsapi.web import logs
-from jobsapi.web.access import visible_job
+from jobsapi.web.access import managed_job, visible_job
 from jobsapi.web.requests import NO_CONTENT, from_htmx, positive, reload
 from jobsapi.web.rows import TONES, WISHES, Row, duration
 
@@ -146,6 +146,7 @@ def job_parts(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_POST
 def act_on_part(request: HttpRequest, job_id: int, command: str) -> HttpResponse:
     """Stop, pause or resume the ``part`` that a button names: a node, or a number; with ``all`` the whole job."""
+    managed_job(request.user, job_id)
     job, part = _visible(request, job_id), request.POST.get("part", "")
     try:
         if "all" in request.POST:

@@ -20,7 +20,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from jobsapi.exceptions import JobsApiError
 from jobsapi.models import Job
-from jobsapi.web.access import may_act_on_all, visible_job
+from jobsapi.policy import manages_all
+from jobsapi.web.access import managed_job, visible_job
 from jobsapi.web.requests import NO_CONTENT, from_htmx, positive, reload
 from jobsapi.web.rows import Changes, Row, readable
 
@@ -42,9 +43,9 @@ def jobs(request: HttpRequest) -> HttpResponse:
         return reload() if from_htmx(request) else redirect_to_login(request.get_full_path())
     number = positive(request.GET.get("page"))
     if "rows" in request.GET:
-        everybody = request.GET.get("whose") == EVERYBODY and may_act_on_all(request.user)
+        everybody = request.GET.get("whose") == EVERYBODY and manages_all(request.user)
         return _changes(request, everybody, number)
-    may = may_act_on_all(request.user)
+    may = manages_all(request.user)
     everybody = may and request.GET.get("whose", EVERYBODY) == EVERYBODY
     context = {**_page(request, everybody, number), "may_see_all": may, "now": timezone.now()}
     return render(request, "jobsapi/jobs.html", context)
@@ -87,7 +88,7 @@ def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_POST
 def act(request: HttpRequest, job_id: int, command: str) -> HttpResponse:
     """Stop, pause or resume a job, run it again or delete it: ``command`` is the name of the job's own method."""
-    job = visible_job(request.user, job_id)
+    job = managed_job(request.user, job_id)
     try:
         getattr(job, command)()
     except JobsApiError as error:
