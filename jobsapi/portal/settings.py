@@ -28,6 +28,16 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
+OWN = ("script-src", "style-src", "img-src", "font-src", "connect-src", "form-action")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        **{kind: ["'none'"] for kind in ("default-src", "base-uri", "frame-ancestors")},
+        **{kind: ["'self'"] for kind in OWN},
+        **environment.json_dict("JOBSAPI_CSP"),
+    }
+}
+"""A browser takes nothing into our pages that is not our own, and runs no script that stands in a page."""
+
 PORTAL_APPS = environment.apps("JOBSAPI_APPS")
 """The apps that make this portal a team's own. They come first, so that their templates go before all others."""
 
@@ -48,6 +58,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "jobsapi.portal.health.health",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
