@@ -33,12 +33,14 @@ DEFAULTS: dict[str, Any] = {
     "RESULT_TIMEOUT": 300.0,
     "SSH_TIMEOUT": 15.0,
     "TRANSFER_TIMEOUT": 30.0,
+    "TRIAL_TIMEOUT": 60.0,
     "LOST_GRACE": 60.0,
     "MAX_ATTEMPTS": 3,
     "SCHEDULER_THREADS": 2,
     "BREAKER_MAX": 60.0,
     "INPUT_MAX_BYTES": 64 * 1024**2,
     "RESULT_MAX_BYTES": 256 * 1024**2,
+    "FLOWER_URL": "",
 }
 """``docs/settings.md`` gives the meaning, unit and reason of each. Times are in seconds, sizes in bytes."""
 

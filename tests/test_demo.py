@@ -127,6 +127,17 @@ def test_the_samples_have_a_pool_when_the_demo_has_one_and_none_any_more_when_it
         assert SchedulerAssignment.objects.get(package="samples", setting="dask").scheduler.name == "demo"
 
 
+@pytest.mark.django_db
+def test_the_demo_has_a_user_like_any_other_and_an_administrator(django_user_model):
+    prepare_database("pw", "tcp://127.0.0.1:1", "")
+    users = {user.username: user for user in django_user_model.objects.all()}
+    assert {name: (user.is_staff, user.is_superuser) for name, user in users.items()} == {
+        "demo": (False, False),
+        "admin": (True, True),
+    }
+    assert all(user.check_password("pw") for user in users.values())
+
+
 @pytest.mark.parametrize("complete", [2, 4])
 def test_the_last_line_says_how_the_samples_ended(tmp_path, capsys, complete):
     now = timezone.now()

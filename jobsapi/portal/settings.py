@@ -148,5 +148,6 @@ JOBSAPI: dict[str, Any] = {
     "REFRESH_INTERVAL": seconds("JOBSAPI_REFRESH_INTERVAL", 10),
     "SEALING_KEYS": tuple(words("JOBSAPI_SEALING_KEYS")),
     "RETENTION": environment.json_dict("JOBSAPI_RETENTION"),
+    "FLOWER_URL": text("JOBSAPI_FLOWER_URL"),
     **environment.size("JOBSAPI_RESULT_MAX_BYTES", "RESULT_MAX_BYTES"),
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
-USER = "demo"
+USER, ADMINISTRATOR = "demo", "admin"
+"""Who runs the sample jobs, and who may look at everything. Both have the same password."""
 FAILS = "a job that fails"
 """Name of the sample job that is meant to fail."""
 SAMPLES, ON_HTCONDOR = 3, 2

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobsapi.portal.demo import ROOT, USER, DemoError, pool, processes
+from jobsapi.portal.demo import ADMINISTRATOR, ROOT, USER, DemoError, pool, processes
 from jobsapi.portal.demo.browser import submit_samples
 from jobsapi.portal.demo.display import watch
 from jobsapi.portal.demo.ground import environment, only_one, prepare_database, private_folder
@@ -52,6 +52,7 @@ def run(supervisor: Supervisor, folder: Path, sockets: Path, *, once: bool, cond
         os.environ["JOBSAPI_BROKER_URL"] = f"redis+socket://{path}"
         supervisor.wait_until(supervisor.start(processes.valkey(path)), lambda: processes.answers(path))
     dask_port, board_port, flower_port, web_port = free_ports(0, 0, 0, 8000)
+    os.environ.setdefault("JOBSAPI_FLOWER_URL", f"http://127.0.0.1:{flower_port}")
     board = importlib.util.find_spec("bokeh") is not None
     scheduler = supervisor.start(processes.dask_scheduler(dask_port, board_port, dashboard=board))
     supervisor.run(processes.migrate())
@@ -79,6 +80,7 @@ def run(supervisor: Supervisor, folder: Path, sockets: Path, *, once: bool, cond
     site = f"http://127.0.0.1:{web_port}"
     jobs = submit_samples(site, password, htcondor=bool(htcondor))
     say(f"Site            {site}/  (user {USER}, password {password})")
+    say(f"Administration  {site}/admin/  (user {ADMINISTRATOR}, the same password)")
     say(f"Flower          http://127.0.0.1:{flower_port}/")
     if board:
         say(f"Dask dashboard  {dashboard}")

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobsapi.portal.demo import ROOT, USER, DemoError
+from jobsapi.portal.demo import ADMINISTRATOR, ROOT, USER, DemoError
 
 SOCKET_PATH_MAX = 100
 """The kernel's limit is 107 bytes on Linux and 103 on macOS; unix(7)."""
@@ -71,16 +71,18 @@ def secret_key(path: Path) -> str:
 
 
 def prepare_database(password: str, scheduler_address: str, dashboard: str, *, htcondor: bool = False) -> None:
-    """The demo's user, its Dask scheduler and, with ``htcondor``, this machine's schedd, assigned to the sample app."""
+    """The demo's user and administrator, its Dask scheduler and, with ``htcondor``, this machine's schedd, assigned to the sample app."""
     from django.contrib.auth import get_user_model
 
     from jobsapi.app import SchedulerSetting
     from jobsapi.models import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
     from jobsapi.portal.samples.app import SampleApp
 
-    user, _ = get_user_model().objects.get_or_create(username=USER)
-    user.set_password(password)
-    user.save()
+    for name in (USER, ADMINISTRATOR):
+        user, _ = get_user_model().objects.get_or_create(username=name)
+        user.is_staff = user.is_superuser = name == ADMINISTRATOR
+        user.set_password(password)
+        user.save()
     dask, _ = DaskScheduler.objects.update_or_create(
         name="demo", defaults={"host": scheduler_address, "dashboard": dashboard}
     )
