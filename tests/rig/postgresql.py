@@ -15,7 +15,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from jobsapi.portal.supervisor import Command, Supervisor, free_ports
+from jobsapi.portal.supervisor import Command, Supervisor
+from tests.rig.ports import kept_port
 from tests.rig.services import folder, missing
 
 SUPERUSER = "postgres"
@@ -30,14 +31,13 @@ def postgresql() -> Iterator[str]:
     """The DATABASE_URL of a server of our own, fast and forgetful. Its role may create databases and nothing else."""
     found = programs()
     account = SUPERUSER if os.geteuid() == 0 else None
-    with folder(account) as home, Supervisor(home / "logs") as supervisor:
+    with folder(account) as home, kept_port() as port, Supervisor(home / "logs") as supervisor:
         data, secret = home / "data", home / "password"
         secret.write_text(PASSWORD)
         options = ["-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(
             [found / "initdb", "-D", data, *options], user=account, cwd=home, check=True, capture_output=True
         )
-        (port,) = free_ports(0)
         settings = [
             *("listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="),
             *("fsync=off", "synchronous_commit=off", "full_page_writes=off"),

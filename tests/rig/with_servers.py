@@ -1,6 +1,6 @@
 """Runs pytest on PostgreSQL and on Redis or Valkey, over TCP and with passwords, instead of what comes with pip.
 
-What brings servers of its own is left out: the same would be run twice.
+What brings servers of its own, or needs neither database nor broker, is left out: the same would be run twice.
 
 ``python -m tests.rig.with_servers [ARGUMENTS OF PYTEST]``. The database server is this program's; brokers are those of
 the tests that need one.
@@ -15,8 +15,10 @@ import pytest
 from tests.rig.postgresql import postgresql
 from tests.rig.side_by_side import HTCONDOR
 
-BESIDE = [f"--ignore={path}" for path in (*HTCONDOR, "tests/docs", "tests/docker", "tests/systemd")]
+ALIKE = (*HTCONDOR, "tests/backends", "tests/docs", "tests/docker", "tests/systemd", "tests/test_supervisor.py")
 """What brings servers of its own, or is the same on any."""
+CHOICE = [*(f"--ignore={path}" for path in ALIKE), "-m", "not browser"]
+"""In a browser nothing is seen of a database that tests of the views do not see."""
 
 
 def main() -> int:
@@ -24,7 +26,7 @@ def main() -> int:
     try:
         with postgresql() as database:
             return subprocess.run(
-                [sys.executable, "-m", "pytest", *BESIDE, *sys.argv[1:]],
+                [sys.executable, "-m", "pytest", *CHOICE, *sys.argv[1:]],
                 env={**os.environ, "DATABASE_URL": database, "JOBSAPI_TEST_BROKER": "redis-server"},
                 check=False,
             ).returncode

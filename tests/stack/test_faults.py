@@ -88,10 +88,11 @@ def test_a_task_whose_dask_worker_is_killed_runs_again(make, dask, tmp_path):
         frail = create_dask_scheduler("frail", cluster.address)
         frail.save()
         job = make(scheduler=frail)
-        job.execute(__import__("dask").delayed(work.noted)(str(tmp_path), "task", 3))
+        job.execute(held_note(tmp_path))
         note = eventually(lambda: (tmp_path / "task").exists() and (tmp_path / "task").read_text(), timeout=60)
 
         os.kill(int(note), signal.SIGKILL)
+        (tmp_path / "go").touch()
 
         assert job.wait(60) == "Complete", job.status_message
         assert (tmp_path / "task").read_text().count("\n") == 2
@@ -103,10 +104,11 @@ def test_a_restarted_dask_scheduler_makes_running_jobs_a_new_attempt(make, tmp_p
         frail = create_dask_scheduler("frail", cluster.address)
         frail.save()
         job = make(scheduler=frail)
-        job.execute(delayed_note(tmp_path, 3))
+        job.execute(held_note(tmp_path))
         eventually(lambda: (tmp_path / "task").exists(), timeout=60)
 
         cluster.restart_scheduler()
+        (tmp_path / "go").touch()
 
         assert job.wait(60) == "Complete", job.status_message
         job.refresh_from_db()
@@ -121,7 +123,7 @@ def test_jobs_of_a_scheduler_that_is_down_wait_while_others_run(make, tmp_path):
     down = create_dask_scheduler("down", cluster.address)
     down.save()
     waiting, other = make(scheduler=down), make()
-    waiting.execute(delayed_note(tmp_path, 0))
+    waiting.execute(delayed_note(tmp_path))
     other.execute(dask.delayed(work.add)(1, 1))
 
     assert other.wait(60) == "Complete"
@@ -141,7 +143,7 @@ def test_a_frozen_dask_scheduler_changes_no_status_and_stops_nobody_else(make, t
         frozen = create_dask_scheduler("frozen", cluster.address)
         frozen.save()
         job, other = make(scheduler=frozen), make()
-        job.execute(delayed_note(tmp_path, 2))
+        job.execute(held_note(tmp_path))
         eventually(lambda: job.status == "Running", timeout=60)
         with cluster.frozen():
             eventually(lambda: frozen.refresh_from_db() or frozen.unreachable_since, timeout=60)
@@ -149,6 +151,7 @@ def test_a_frozen_dask_scheduler_changes_no_status_and_stops_nobody_else(make, t
             assert other.wait(60) == "Complete"
             assert job.status == "Running"
 
+        (tmp_path / "go").touch()
         assert job.wait(60) == "Complete", job.status_message
 
 
@@ -177,7 +180,7 @@ def test_a_double_click_submits_once(make, tmp_path):
         same = DaskJob.objects.get(pk=job.pk)
         together.wait()
         try:
-            same.execute(delayed_note(tmp_path, 0))
+            same.execute(delayed_note(tmp_path))
         except TransitionNotAllowed as error:
             refused.append(str(error))
         finally:
@@ -194,5 +197,10 @@ def test_a_double_click_submits_once(make, tmp_path):
     assert (tmp_path / "task").read_text().count("\n") == 1
 
 
-def delayed_note(folder, seconds):
-    return dask.delayed(work.noted)(str(folder), "task", seconds)
+def delayed_note(folder):
+    return dask.delayed(work.noted)(str(folder), "task")
+
+
+def held_note(folder):
+    """Runs until there is a file called ``go`` in the folder."""
+    return dask.delayed(work.held)(str(folder), "task")

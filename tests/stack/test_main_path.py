@@ -98,49 +98,49 @@ def test_a_future_made_in_the_request_outlives_its_client(job, cluster):
 
 
 def test_a_running_job_is_stopped_when_the_scheduler_confirms(job, cluster, tmp_path):
-    job.execute(dask.delayed(work.noted)(str(tmp_path), "slow", 8))
-    eventually(lambda: job.status == "Running")
+    job.execute(dask.delayed(work.held)(str(tmp_path), "slow"))
+    eventually(lambda: job.status == "Running", timeout=60)
 
     job.stop()
 
     assert ended(job).cached_status == "Aborted"
+    (tmp_path / "go").touch()
     eventually(lambda: not cluster.datasets())
 
 
 def test_logs_of_scheduler_and_workers_are_fetched_for_the_reader(job, tmp_path):
-    job.execute(dask.delayed(work.noted)(str(tmp_path), "slow", 3))
-    eventually(lambda: job.status == "Running")
+    job.execute(dask.delayed(work.held)(str(tmp_path), "slow"))
+    eventually(lambda: job.status == "Running", timeout=60)
 
-    logs = eventually(lambda: len(found := job.get_logs()) > 1 and found)
+    logs = eventually(lambda: len(found := job.get_logs()) > 1 and found, timeout=60)
+
+    (tmp_path / "go").touch()
 
     assert {"history", "scheduler"} <= set(logs)
     assert any(name.startswith("worker tcp://") for name in logs)
     assert ended(job).cached_status == "Complete"
 
 
-def test_a_hundred_short_jobs_all_get_their_own_result(manager, user, dask, cluster):
-    jobs = [manager.create_job(f"short {i}", user, job_type="DASK", scheduler=dask) for i in range(100)]
-    for i, job in enumerate(jobs):
-        job.execute(delayed_add(i))
-
-    eventually(lambda: not DaskJob.objects.unended().exists(), timeout=100)
-
-    assert [DaskJob.objects.get(pk=job.pk).result for job in jobs] == [i + 1 for i in range(100)]
-    eventually(lambda: not cluster.datasets() and not cluster.known_keys(), timeout=30)
-
-
-def test_a_hundred_jobs_of_ten_seconds_all_get_their_own_result(manager, user, dask, tmp_path):
+@pytest.mark.timeout(240)
+def test_a_hundred_jobs_of_ten_seconds_and_a_hundred_short_ones_all_get_their_own_result(
+    manager, user, dask, cluster, tmp_path
+):
     with DaskCluster(workers=1, threads=100) as wide:
-        scheduler = create_dask_scheduler("wide", wide.address)
-        scheduler.save()
-        jobs = [manager.create_job(f"long {i}", user, job_type="DASK", scheduler=scheduler) for i in range(100)]
-        for i, job in enumerate(jobs):
+        other = create_dask_scheduler("wide", wide.address)
+        other.save()
+        long = [manager.create_job(f"long {i}", user, job_type="DASK", scheduler=other) for i in range(100)]
+        short = [manager.create_job(f"short {i}", user, job_type="DASK", scheduler=dask) for i in range(100)]
+        for i, job in enumerate(long):
             job.execute(delayed_note(tmp_path, i))
+        for i, job in enumerate(short):
+            job.execute(delayed_add(i))
 
-        eventually(lambda: not DaskJob.objects.unended().exists(), timeout=100)
+        eventually(lambda: not DaskJob.objects.unended().exists(), timeout=200)
 
-    assert [DaskJob.objects.get(pk=job.pk).result for job in jobs] == [f"job-{i}" for i in range(100)]
+    assert [DaskJob.objects.get(pk=job.pk).result for job in short] == [i + 1 for i in range(100)]
+    assert [DaskJob.objects.get(pk=job.pk).result for job in long] == [f"job-{i}" for i in range(100)]
     assert all((tmp_path / f"job-{i}").read_text().count("\n") == 1 for i in range(100))
+    eventually(lambda: not cluster.datasets() and not cluster.known_keys(), timeout=30)
 
 
 def delayed_note(folder, i):

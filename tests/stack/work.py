@@ -15,6 +15,15 @@ def noted(folder: str, name: str, seconds: float = 0.0) -> str:
     return name
 
 
+def held(folder: str, name: str) -> str:
+    """As ``noted``, until there is a file called ``go`` as well; for two minutes at most."""
+    noted(folder, name)
+    deadline = time.monotonic() + 120
+    while not Path(folder, "go").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return name
+
+
 def add(a: int, b: int) -> int:
     """A task of no time at all."""
     return a + b

@@ -18,7 +18,8 @@ import psutil
 from jobsapi.backends.condor.transport import SshTransport
 from jobsapi.backends.condor.transport.login import Login
 from jobsapi.models import CondorScheduler
-from jobsapi.portal.supervisor import Command, Process, Supervisor, free_ports
+from jobsapi.portal.supervisor import Command, Process, Supervisor
+from tests.rig.ports import kept_port
 from tests.rig.services import folder, missing
 
 PORTAL = "transport-tests"
@@ -47,9 +48,8 @@ class Row:
 class Sshd:
     """A server on loopback, with keys of its own; it lets one account in."""
 
-    def __init__(self, home: Path, supervisor: Supervisor, user: str, options: str = "") -> None:
-        self.home, self.user = home, user
-        (self.port,) = free_ports(0)
+    def __init__(self, home: Path, port: int, supervisor: Supervisor, user: str, options: str = "") -> None:
+        self.home, self.port, self.user = home, port, user
         self.host_key = self.make_key("host_ed25519", "ed25519")
         self.make_key("host_rsa", "rsa")
         self.make_key("host_ecdsa", "ecdsa")
@@ -59,6 +59,7 @@ class Sshd:
             f"Port {self.port}\nListenAddress 127.0.0.1\nPidFile none\nStrictModes no\nUseDNS no\nUsePAM no\n"
             f"AuthorizedKeysFile {home}/authorized\nKbdInteractiveAuthentication no\nPrintMotd no\n"
             f"LoginGraceTime 600\nMaxStartups 100\n"
+            + ("" if "MaxSessions" in options else "MaxSessions 100\n")
             + ("" if "Subsystem" in options else "Subsystem sftp internal-sftp\n")
             + "".join(f"HostKey {home}/host_{kind}\n" for kind in ("ed25519", "rsa", "ecdsa"))
             + options
@@ -136,9 +137,9 @@ class Sshd:
 @contextlib.contextmanager
 def sshd(user: str, options: str = "") -> Iterator[Sshd]:
     """An sshd in a folder of its own; ``options`` are added to its configuration."""
-    with folder() as home, Supervisor(home / "logs") as supervisor:
+    with folder() as home, kept_port() as port, Supervisor(home / "logs") as supervisor:
         home.chmod(0o755)
-        yield Sshd(home, supervisor, user, options)
+        yield Sshd(home, port, supervisor, user, options)
 
 
 def new_folder(transport: Any, workspace: Path) -> str:
