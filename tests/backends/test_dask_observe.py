@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobsapi.backends.dask.health import health
-from jobsapi.backends.dask.observe import exception_words, observation, task_name
+from jobsapi.backends.dask.observe import exception_words, observation
 from jobsapi.status import Status
 
 BAD = "ValueError: bad (in task 'simulate')"
@@ -17,6 +16,7 @@ NONE_CONNECTED = "Waiting for a worker: none is connected to the Dask scheduler.
 def seen(leaves: dict[str, int], *, workers: int = 1, state: dict[str, Any] | None = None, **changes: Any) -> Any:
     failures = [{"task": "simulate-1@x", "exception": "ValueError('bad')", "traceback": ""}] * leaves.get("erred", 0)
     pinned = {"key": None, "leaves": leaves, "failures": failures, "nbytes": 0, "busy": False, "done": 0, "total": 9}
+    pinned["tasks"] = None
     datasets = {"name": {**pinned, **changes}}
     answer: Any = {"scheduler_id": "s", "started": 1.0, "workers": workers, "datasets": datasets}
     return observation("name", answer, state or {"scheduler_id": "s"})
@@ -61,6 +61,11 @@ def test_a_key_that_the_same_scheduler_does_not_know_is_left_out() -> None:
 def test_what_did_not_change_is_not_written_again() -> None:
     assert seen({"processing": 1}, busy=True).state == {"ran": True}
     assert seen({"processing": 1}, busy=True, state={"ran": True}).state == {}
+    tasks = [("simulate", 3, 1, 5, 0, 0)]
+    assert seen({"waiting": 1}, tasks=tasks, state={"ran": True}).state == {"tasks": [["simulate", 3, 1, 5, 0, 0]]}
+    known = {"ran": True, "tasks": [["simulate", 3, 1, 5, 0, 0]]}
+    assert seen({"waiting": 1}, tasks=tasks, state=known).state == {}
+    assert seen({"waiting": 1}, tasks=None, state=known).state == {}
 
 
 @pytest.mark.parametrize(
@@ -76,15 +81,3 @@ def test_what_did_not_change_is_not_written_again() -> None:
 )
 def test_an_exception_reads_as_python_prints_it(text: str, words: str) -> None:
     assert exception_words(text) == words
-
-
-@pytest.mark.parametrize("key", ["simulate-0@abc", "simulate-1234abcd@abc", ("simulate-1234@abc", 0, 1), "simulate"])
-def test_a_task_goes_by_its_function(key: Any) -> None:
-    assert task_name(key) == "simulate"
-
-
-def test_a_cluster_with_other_versions_says_which_and_what_to_do() -> None:
-    here = {"host": {"python": "3.11.7"}, "packages": {"dask": "2026.8.0", "distributed": "2", "cloudpickle": "3"}}
-    there = {**here, "packages": {**here["packages"], "dask": "2025.4.1"}}
-    message = health({"client": here, "scheduler": here, "workers": {"tcp://w": there}}, "tcp://s", 4).message
-    assert "dask is 2026.8.0 here, but: worker tcp://w 2025.4.1. Install the same versions" in message

@@ -86,7 +86,7 @@ def test_names_of_the_users_own_never_collide_with_those_of_results() -> None:
     graph = attempt_graph([first, delayed(tasks.total)([second]), first], "x")
 
     assert len(set(graph.leaves)) == 3
-    assert {"f@x", "f-0@x"} <= set(graph.tasks)
+    assert {"f-@x", "f-0-@x"} <= set(graph.tasks)
 
 
 def test_a_shuffle_that_cannot_be_a_job_is_refused_with_a_way_out() -> None:

@@ -20,7 +20,7 @@ from dask.utils import ensure_dict, format_bytes, key_split
 from distributed import Future
 from toolz import identity
 
-from jobsapi.backends.dask.scheduler import RESULT_OF
+from jobsapi.backends.dask.tasks import RESULT_OF
 from jobsapi.exceptions import BackendError, InvalidJob, WorkNotPicklable
 
 try:
@@ -171,7 +171,8 @@ def _finalized(leaf: Any) -> _Piece:
 
 
 def _suffixed(key: Any, attempt: str) -> Any:
-    return (f"{key[0]}@{attempt}", *key[1:]) if isinstance(key, tuple) else f"{key}@{attempt}"
+    """The dash before it ends the name by which Dask, and we, count and show tasks of one sort: see ``key_split``."""
+    return (f"{key[0]}-@{attempt}", *key[1:]) if isinstance(key, tuple) else f"{key}-@{attempt}"
 
 
 def _renamed(task: Any, key: Any, names: Mapping[Any, Any]) -> Any:

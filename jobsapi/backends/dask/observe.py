@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from dask.utils import key_split
 
 from jobsapi import conf
 from jobsapi.backends.base import Accepted, Observation
 from jobsapi.backends.dask.scheduler import Failure, Pinned, Snapshot
+from jobsapi.backends.dask.tasks import task_name
 from jobsapi.status import Status
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ def accepted(name: str, snapshot: Snapshot, total: int | None = None) -> Accepte
 def observation(name: str, snapshot: Snapshot, state: Mapping[str, Any]) -> Observation | None:
     """What is seen of the job whose dataset is ``name``; None when the scheduler does not know it.
 
-    ``state`` is the job's ``backend_state``: the scheduler that took it, and whether it has been seen running.
+    ``state`` is the job's ``backend_state``: the scheduler that took it, whether it has been seen running, and its
+    ``tasks`` by name, as ``tasks.Named`` has them.
     """
     pinned = snapshot["datasets"].get(name)
     if pinned is None:
@@ -54,6 +54,8 @@ def observation(name: str, snapshot: Snapshot, state: Mapping[str, Any]) -> Obse
     if pinned["leaves"].get("missing"):
         return None
     status, message, detail, found = _read(pinned, snapshot["workers"], was_running=bool(state.get("ran")))
+    if pinned["tasks"]:
+        found["tasks"] = remembered(state.get("tasks") or (), pinned["tasks"])
     return Observation(
         status,
         message=message,
@@ -91,6 +93,19 @@ def _read(pinned: Pinned, workers: int, *, was_running: bool) -> tuple[Status, s
     return (Status.RUNNING if was_running else Status.SUBMITTED), "", "", {}
 
 
+def remembered(before: Sequence[Sequence[Any]], now: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Tasks by name, where those that Dask has forgotten altogether, as it does when nothing needs them, count as done.
+
+    The graph of an attempt never shrinks, so what is missing from it is what was forgotten.
+    """
+    counted = {name: list(numbers) for name, *numbers in now}
+    for name, done, *others in before:
+        numbers = counted.setdefault(name, [0] * (1 + len(others)))
+        numbers[0] += min(max(done + sum(others) - sum(numbers), 0), done)
+    order = dict.fromkeys([*(name for name, *_ in before), *counted])
+    return [[name, *counted[name]] for name in sorted(order, key=lambda name: name == "")]
+
+
 def failed_words(failed: int, parts: int, first: str) -> str:
     """How many parts failed, and why the first one did."""
     return f"{failed} of {parts} parts failed: {first}"
@@ -104,13 +119,6 @@ def error_words(failure: Failure) -> str:
 def error_detail(failure: Failure) -> str:
     """The traceback as Python prints it."""
     return f"Traceback (most recent call last):\n{failure['traceback']}{exception_words(failure['exception'])}\n"
-
-
-def task_name(key: Any) -> str:
-    """The name of a task without what makes its key unique."""
-    bare = (str(key[0]), *key[1:]) if isinstance(key, tuple) else str(key)
-    name = bare[0] if isinstance(bare, tuple) else bare
-    return str(key_split(name.rpartition("@")[0] or name))
 
 
 def exception_words(text: str) -> str:

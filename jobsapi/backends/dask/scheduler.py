@@ -14,8 +14,9 @@ from typing import Any, TypedDict
 
 import cloudpickle
 
-RESULT_OF = "result-of-"
-"""What the keys of the tasks begin with that only pass a leaf on. They are not counted as progress."""
+from jobsapi.backends.dask import tasks as counting
+from jobsapi.backends.dask.tasks import counts, reached, shortened, total
+
 ERRORS_SHOWN = 5
 TRACEBACK_CHARACTERS = 20_000
 
@@ -45,6 +46,8 @@ class Pinned(TypedDict):
     done: int | None
     total: int | None
     """Tasks that are done, and that there are; None when they were not counted this time."""
+    tasks: list[tuple[Any, ...]] | None
+    """The same by name, as ``tasks.Named`` says, in the order in which their first ones run."""
 
 
 class Snapshot(TypedDict):
@@ -78,12 +81,14 @@ class Shipped:
 @functools.cache
 def shipped(function: Callable[..., Any]) -> Shipped:
     """``function`` in a form for ``Client.run_on_scheduler``."""
-    module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)
+    modules = (sys.modules[__name__], counting)
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
     try:
         return Shipped(cloudpickle.dumps(function))
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def reserve(name: str, keys: Sequence[Any], dask_scheduler: Any = None) -> None:
@@ -118,7 +123,7 @@ def snapshot(names: Sequence[str], walk_limit: int, dask_scheduler: Any = None) 
         keys = published[name]["keys"]
         tasks = [dask_scheduler.tasks.get(key) for key in keys]
         counted = counts([ts for ts in tasks if ts is not None], walk_limit)
-        walk_limit -= sum(counted.values()) if counted else 0
+        walk_limit -= total(counted)
         states = Counter(state_of(ts) for ts in tasks)
         erred = [ts for ts in tasks if state_of(ts) == "erred"]
         datasets[name] = {
@@ -127,8 +132,9 @@ def snapshot(names: Sequence[str], walk_limit: int, dask_scheduler: Any = None) 
             "failures": [failure(ts) for ts in erred[:ERRORS_SHOWN]],
             "nbytes": sum(max(ts.nbytes, 0) for ts in tasks if state_of(ts) == "memory"),
             "busy": "processing" in states or any(attempt_of(key) in at_workers for key in keys[:1]),
-            "done": counted["memory"] + counted["released"] if counted else None,
-            "total": sum(counted.values()) if counted else None,
+            "done": sum(named.done for named in counted) if counted else None,
+            "total": total(counted) if counted else None,
+            "tasks": [tuple(named) for named in shortened(counted)] if counted else None,
         }
     return {
         "scheduler_id": str(dask_scheduler.id),
@@ -245,21 +251,3 @@ def failure(ts: Any) -> Failure:
 def attempt_of(key: Any) -> str:
     """The attempt that a key ends in, or the key itself."""
     return str(key[0] if isinstance(key, tuple) else key).rpartition("@")[2]
-
-
-def counts(roots: Sequence[Any], limit: int) -> Counter[str]:
-    """How many tasks below ``roots`` are in which state; empty when there are more than ``limit``."""
-    found = reached(roots, limit)
-    if len(found) > limit:
-        return Counter()
-    return Counter([ts.state for ts in found if not str(ts.key).startswith(RESULT_OF)])
-
-
-def reached(roots: Sequence[Any], limit: int) -> set[Any]:
-    """The tasks that ``roots`` depend on, themselves included; not many more than ``limit``."""
-    found, todo = set(roots), list(roots)
-    while todo and len(found) <= limit:
-        fresh = todo.pop().dependencies - found
-        found |= fresh
-        todo += fresh
-    return found
