@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +25,16 @@ class SchedulerSetting:
     description: str = ""
     engine: str = HTCONDOR
     required: bool = False
+
+
+def installed() -> Iterator[type[JobsApp]]:
+    """The apps of this site that have described themselves."""
+    todo = JobsApp.__subclasses__()
+    while todo:
+        cls = todo.pop(0)
+        todo += cls.__subclasses__()
+        if "package" in vars(cls):
+            yield cls
 
 
 class JobsApp:

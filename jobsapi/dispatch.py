@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -32,6 +33,28 @@ def enqueue(verb: str, pk: int, label: str = "") -> None:
         dispatcher.send(verb, pk, label)
 
     transaction.on_commit(send, robust=True)
+
+
+def message_id(subject: str, pk: int) -> str:
+    """A new id for a message about a row, such as a job: all those about one row lie within ``message_ids``.
+
+    All are of one length, and differ from place to place in digits alone or in lower-case hex digits: so every
+    collation of a database has them in the same order, and its index finds them.
+    """
+    return f"{_first_part(subject, pk)}{secrets.token_hex(RANDOM // 2)}"
+
+
+def message_ids(subject: str, pk: int) -> tuple[str, str]:
+    """The least and the greatest id that a message about this row can have."""
+    return f"{_first_part(subject, pk)}{'0' * RANDOM}", f"{_first_part(subject, pk)}{'f' * RANDOM}"
+
+
+RANDOM = 16
+"""Hex digits that tell the messages about one row apart."""
+
+
+def _first_part(subject: str, pk: int) -> str:
+    return f"{subject}-{pk:019d}-"
 
 
 def queues() -> Sequence[str]:

@@ -45,6 +45,10 @@ class HostKeyNotAccepted(BackendUnavailable):
         self.fingerprint = fingerprint
 
 
+class LoginFailed(BackendUnavailable):
+    """Raised when a submit host answers and does not let us in: what it is shown is refused, or not to be had here."""
+
+
 class SubmissionOver(BackendUnavailable):
     """Raised when a try to submit has surely ended, though not whether it arrived: it may be looked for at once."""
 

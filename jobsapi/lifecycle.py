@@ -25,14 +25,18 @@ from jobsapi.models import Heartbeat, Job, JobBlob, Purpose, Scheduler
 from jobsapi.models.blobs import INSIDE
 from jobsapi.models.deletion import left_behind, under_way
 from jobsapi.models.text import clean
-from jobsapi.reach import Line, NotNow, reach
+from jobsapi.reach import BULKHEAD, Line, NotNow, reach
 from jobsapi.status import Status
+from jobsapi.trial import put_to_the_test
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
 ORDER = ("-priority", F("submit_started_at").asc(nulls_first=True), "pk")
 """Who comes first. What was tried in vain comes last, so that one job which makes its scheduler fail jams no other."""
+
+TO_BE_CHECKED = Q(check_requested_at__isnull=False, given_up_at=None)
+"""Schedulers for which a test was asked that no worker has begun."""
 
 Step = Callable[[Line, list[Job]], Iterable[Job]]
 """Takes one step for some leased jobs; returns those for which it has to be taken again later."""
@@ -133,6 +137,18 @@ def refresh(scheduler_id: int) -> None:
                 return
 
 
+def check(scheduler_id: int) -> None:
+    """Test a scheduler for which that was asked, whatever its breaker says; see ``jobsapi.trial``."""
+    if not BULKHEAD.enter(scheduler_id, "check"):
+        return  # it has its share of threads; rescue comes back
+    try:
+        with lease(Scheduler.objects.filter(TO_BE_CHECKED, pk=scheduler_id), "check_leased_until") as held:
+            for scheduler in held.rows:
+                put_to_the_test(scheduler, held)
+    finally:
+        BULKHEAD.leave(scheduler_id, "check")
+
+
 def refresh_due() -> None:
     """Have those schedulers refreshed that have jobs under way and were not asked for ``REFRESH_INTERVAL`` seconds."""
     now = timezone.now()
@@ -157,9 +173,11 @@ def rescue() -> None:
             found = found.exclude(scheduler__in=not_called)
         for row in found.order_by().values("scheduler", "kind").annotate(first=Min("pk")):
             enqueue(verb, row["first"], "rescued")
-    unsettled = Job._base_manager.filter(under_way() | left_behind(), scheduler=OuterRef("pk"))
-    for scheduler in Scheduler.objects.filter(Exists(unsettled), given_up_at__isnull=False):
-        enqueue("give_up", scheduler.pk, scheduler.name)
+    unsettled = Exists(Job._base_manager.filter(under_way() | left_behind(), scheduler=OuterRef("pk")))
+    gone = Q(unsettled, given_up_at__isnull=False)
+    unchecked = TO_BE_CHECKED & (Q(check_leased_until=None) | Q(check_leased_until__lt=now))
+    for scheduler in Scheduler.objects.filter(gone | unchecked):
+        enqueue("check" if scheduler.given_up_at is None else "give_up", scheduler.pk, scheduler.name)
 
 
 def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:

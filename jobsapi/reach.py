@@ -111,7 +111,7 @@ def reach(scheduler: Scheduler | None, backend: type[Backend], verb: str) -> Ite
         line.backend.open()
         yield line
     except BackendUnavailable as error:
-        _record_failure(scheduler, error, now)
+        record_failure(scheduler, error, now)
         raise
     finally:
         line.hang_up()
@@ -121,7 +121,8 @@ REACHABLE = {"failures": 0, "unreachable_since": None, "retry_at": None, "last_e
 """The columns of a scheduler that has just answered."""
 
 
-def _record_failure(scheduler: Scheduler, error: BackendUnavailable, now: datetime) -> None:
+def record_failure(scheduler: Scheduler, error: BackendUnavailable, now: datetime) -> None:
+    """Open the breaker of a scheduler that could not be reached at ``now``, and say so on the jobs that wait for it."""
     rest = min(conf.get("BREAKER_MAX"), 2.0 ** min(scheduler.failures, 10)) * random.uniform(0.75, 1.25)  # noqa: S311
     Scheduler.objects.filter(pk=scheduler.pk).update(
         failures=F("failures") + 1,

@@ -107,9 +107,14 @@ def refresh(scheduler: Scheduler, line: Line) -> None:
     Scheduler.objects.filter(pk=scheduler.pk).update(polled_at=now, **REACHABLE)
     for verb, each in _next_steps(changed):
         enqueue(verb, each.pk, each.name)
-    if scheduler.failures:  # it is back: whatever waited for it goes on
-        for verb in ("submit", "cancel", "fetch_results", "cleanup"):
-            wake(verb, Job._base_manager.filter(scheduler=scheduler.pk))
+    if scheduler.failures:
+        go_on(scheduler)
+
+
+def go_on(scheduler: Scheduler) -> None:
+    """A scheduler is back: whatever waited for it goes on."""
+    for verb in ("submit", "cancel", "fetch_results", "cleanup"):
+        wake(verb, Job._base_manager.filter(scheduler=scheduler.pk))
 
 
 NEXT = {

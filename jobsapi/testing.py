@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
+from jobsapi.backends.base import Accepted, Backend, Finding, Observation, Packed, Result, Step, Tail
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, WorkNotPicklable
 from jobsapi.status import Status
 
@@ -44,6 +44,8 @@ class FakeScheduler:
     """While set, every call raises ``BackendUnavailable`` with this text."""
     refuses: str = ""
     """While set, every submitted job is refused with this text."""
+    findings: dict[str, Finding] = field(default_factory=dict)
+    """What a test of the scheduler finds instead of all being well, by the step: "check", "workers", "tiny job"."""
     cancel_takes_a_while: bool = False
     """Whether ``cancel`` leaves it to a later poll to confirm."""
 
@@ -149,9 +151,14 @@ class FakeBackend(Backend):
         self._call("logs")
         return {"scheduler": Tail(f"job {job.pk} was here")}
 
-    def check(self) -> Health:
-        self._call("check")
-        return Health("The fake is here.", capacity=1)
+    def check(self) -> Iterator[Step]:
+        yield Step("Connection", lambda: self._found("check", Finding("The fake is here.")))
+        yield Step("Workers", lambda: self._found("workers", Finding("There is one worker.", capacity=1)))
+        yield Step("A tiny job", lambda: self._found("tiny job", Finding("It ran through.")))
+
+    def _found(self, name: str, finding: Finding) -> Finding:
+        self._call(name)
+        return self.world.findings.get(name, finding)
 
     def _call(self, name: str) -> None:
         self.world.exchanges.append(name)

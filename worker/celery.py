@@ -15,7 +15,7 @@ QUEUES = {
     "control": ("cancel", "hold", "release", "control_parts", "rescue", "refresh_due"),
     "refresh": ("refresh",),
     "submit": ("submit",),
-    "results": ("fetch_results", "fetch_logs", "cleanup", "remove", "give_up", "clean_up"),
+    "results": ("fetch_results", "fetch_logs", "cleanup", "remove", "give_up", "check", "clean_up"),
 }
 """Two worker processes share them: ``control,refresh`` must never wait behind ``submit,results``."""
 
@@ -54,6 +54,7 @@ def defaults() -> dict[str, Any]:
         },
         "result_backend": "django-db",
         "result_extended": True,
+        "task_track_started": True,  # one write more for each: only so is it known how long a task took
         "result_expires": None,  # clean_up removes old rows, in batches
         "beat_schedule": {
             "refresh_due": {

@@ -14,6 +14,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from jobsapi import conf, lifecycle, retention
+from jobsapi.dispatch import message_id
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.models import Heartbeat
 from worker import checks
@@ -90,6 +91,11 @@ def refresh(scheduler_id: int) -> None:
     lifecycle.refresh(scheduler_id)
 
 
+@shared_task(name="jobsapi.check", **PERIODIC)
+def check(scheduler_id: int) -> None:
+    lifecycle.check(scheduler_id)
+
+
 @shared_task(name="jobsapi.refresh_due", **PERIODIC)
 def refresh_due() -> None:
     lifecycle.refresh_due()
@@ -139,8 +145,9 @@ class CeleryDispatcher:
         """Publish ``verb``. In Flower and in the log of a worker it reads as the verb, the number and the name."""
         if time.monotonic() < CeleryDispatcher._resting_until:
             return
-        options = {"expires": conf.get("REFRESH_INTERVAL")} if verb == "refresh" else {}
-        subject = "scheduler" if verb in ("refresh", "give_up") else "job"
+        options: dict[str, Any] = {"expires": conf.get("REFRESH_INTERVAL")} if verb == "refresh" else {}
+        subject = "scheduler" if verb in ("refresh", "give_up", "check") else "job"
+        options["task_id"] = message_id(subject, pk)
         try:
             globals()[verb].apply_async((pk,), argsrepr=f"({subject} {pk}: {label[:80]})", retry=False, **options)
         except OperationalError as error:

@@ -1,24 +1,35 @@
-"""Schedulers, and which of them an app's setting means. Secrets go in and never come out."""
+"""Schedulers: how to reach them, and how they fare. Secrets go in and never come out."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import Truncator
 
-from jobsapi.app import JobsApp
+from jobsapi.admin.trials import TestedAdmin
 from jobsapi.exceptions import JobsApiError
 from jobsapi.htcondor.host_keys import fingerprint
-from jobsapi.models import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
+from jobsapi.models import CondorScheduler, DaskScheduler, Job, Scheduler
+from jobsapi.models.deletion import under_way
+from jobsapi.models.reports import Stage
 
+SHORT = 80
+"""Characters of the last error that the list shows."""
 SECRETS = ("password", "private_key_pass")
 PUBLIC_KEY = re.compile(r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+([A-Za-z0-9+/=]+)(?=\s|$)")
 """A public key in a line of ssh-keyscan's, which has the host in front, or of a .pub file, which has a comment behind.
@@ -82,27 +93,82 @@ class CondorSchedulerForm(SchedulerForm):
         raise forms.ValidationError("Give seconds, as a number.")
 
 
-class SchedulerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SchedulerAdmin(TestedAdmin):
     """How to reach a scheduler, and how it fares."""
 
-    list_display: tuple[str, ...] = (
-        "name",
-        "host",
-        "polled_at",
-        "unreachable_since",
-        "last_error",
-        "given_up_at",
-    )
+    change_form_template = "admin/jobsapi/scheduler/change_form.html"
+    list_display: tuple[str, ...] = ("name", "host", "reachable", "active_jobs", "last_test", "capacity", "why")
     search_fields = ("name", "host")
     readonly_fields: ClassVar[tuple[str, ...]] = (
+        "reachable",
+        "active_jobs",
         "polled_at",
-        "unreachable_since",
         "retry_at",
         "failures",
         "last_error",
+        "last_test",
+        "capacity",
         "given_up_at",
     )
-    actions: tuple[str, ...] = ("give_up",)
+    settings_of_connection: ClassVar[frozenset[str]] = frozenset({"host", "timeout"})
+    """Fields of the form after whose change an earlier test says nothing any more."""
+    actions: tuple[str, ...] = ("test_connection", "give_up")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With the number of jobs that are under way at each: one query for all."""
+        active = Job._base_manager.filter(under_way(), deleted_at=None, scheduler=OuterRef("pk")).order_by()
+        counted = active.values("scheduler").annotate(number=Count("pk")).values("number")
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(active=Coalesce(Subquery(counted), 0))
+        return rows
+
+    @admin.display(description="reachable", ordering="unreachable_since")
+    def reachable(self, scheduler: Scheduler) -> str:
+        if scheduler.given_up_at is not None:
+            return f"given up {moment(scheduler.given_up_at)}"
+        if scheduler.unreachable_since is not None:
+            return f"no, since {moment(scheduler.unreachable_since)}"
+        known = [time for time in (scheduler.polled_at, scheduler.checked_at) if time is not None]
+        return f"yes, {moment(max(known))}" if known else "not asked yet"
+
+    @admin.display(description="active jobs", ordering="active")
+    def active_jobs(self, scheduler: Any) -> str:
+        if scheduler.pk is None:
+            return "–"
+        chosen = {"scheduler": scheduler.pk, "submission_id__isnull": False, "completion_time__isnull": True}
+        jobs = reverse(f"{self.admin_site.name}:jobsapi_job_changelist")
+        return format_html('<a href="{}?{}">{}</a>', jobs, urlencode(chosen), f"{scheduler.active:,}")
+
+    @admin.display(description="last test", ordering="checked_at")
+    def last_test(self, scheduler: Scheduler) -> str:
+        report = scheduler.report
+        if scheduler.pk is None or report.stage == Stage.NEVER:
+            return report.words
+        when = f", {moment(scheduler.checked_at)}" if report.outcome and scheduler.checked_at else ""
+        return format_html('<a href="{}">{}</a>{}', self.test_page(scheduler), report.words, when)
+
+    @admin.display(description="threads or slots")
+    def capacity(self, scheduler: Scheduler) -> str:
+        capacity = scheduler.report.capacity
+        return "–" if capacity is None else f"{capacity:,}"
+
+    @admin.display(description="last error")
+    def why(self, scheduler: Scheduler) -> str:
+        return Truncator(scheduler.last_error).chars(SHORT)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With the way to the test; and the name of the field that actions take, for the key that was refused."""
+        context = {**(extra_context or {}), "checkbox": ACTION_CHECKBOX_NAME}
+        if object_id.isdecimal() and (scheduler := self.get_object(request, object_id)) is not None:
+            context["test_page"] = self.test_page(scheduler)
+        return super().change_view(request, object_id, form_url, context)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A test says nothing of another host, or of another login."""
+        super().save_model(request, obj, form, change)
+        if self.settings_of_connection & set(form.changed_data):
+            Scheduler.objects.filter(pk=obj.pk).update(check_report={}, checked_at=None)
 
     @admin.action(description="Give up the selected schedulers, as gone for good", permissions=["delete"])
     def give_up(self, request: HttpRequest, queryset: QuerySet[Scheduler]) -> TemplateResponse | None:
@@ -129,6 +195,7 @@ class CondorSchedulerAdmin(SchedulerAdmin):
     """HTCondor schedulers."""
 
     form = CondorSchedulerForm
+    change_form_template = "admin/jobsapi/condorscheduler/change_form.html"
     list_display = ("name", "host", "host_key_state", *SchedulerAdmin.list_display[2:])
     fields = (
         "name",
@@ -144,6 +211,14 @@ class CondorSchedulerAdmin(SchedulerAdmin):
         *SchedulerAdmin.readonly_fields,
     )
     readonly_fields = ("host_key_fingerprint", *SchedulerAdmin.readonly_fields)
+    settings_of_connection = SchedulerAdmin.settings_of_connection | {
+        "port",
+        "username",
+        "password",
+        "private_key_path",
+        "private_key_pass",
+        "host_key",
+    }
     actions = ("accept_host_key", *SchedulerAdmin.actions)
 
     @admin.display(description="host key", ordering="offered_host_key")
@@ -157,13 +232,6 @@ class CondorSchedulerAdmin(SchedulerAdmin):
     @admin.display(description="fingerprint of the host key")
     def host_key_fingerprint(self, scheduler: CondorScheduler) -> str:
         return scheduler.host_fingerprint or "none"
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """With the way to accept a key that was refused: the template needs the name of the action's field."""
-        context = {**(extra_context or {}), "checkbox": ACTION_CHECKBOX_NAME}
-        return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """What a host has shown says nothing of another one, and needs no answer when its key was typed in."""
@@ -210,33 +278,7 @@ class DaskSchedulerAdmin(SchedulerAdmin):
     fields = ("name", "host", "timeout", "heartbeat_interval", "dashboard", *SchedulerAdmin.readonly_fields)
 
 
-class AssignmentForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Offers the settings that the apps of this site define, and refuses a scheduler of the wrong kind."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.engines = {
-            (app.package, setting.name): setting.engine
-            for app in JobsApp.__subclasses__()
-            for setting in app().scheduler_settings() or ()
-        }
-        known = ", ".join(f"{setting} of {package}" for package, setting in sorted(self.engines))
-        self.fields["setting"].help_text = f"Defined by the apps of this site: {known or 'none'}."
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        engine = self.engines.get((data.get("package", ""), data.get("setting", "")))
-        scheduler = data.get("scheduler")
-        if engine and scheduler and scheduler.backend != engine:
-            wrong = f"“{scheduler}” is a {scheduler.backend} scheduler"
-            raise forms.ValidationError(f"This setting needs a {engine} scheduler; {wrong}.")
-        return data
-
-
-@admin.register(SchedulerAssignment)
-class SchedulerAssignmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Which scheduler an app's setting means."""
-
-    form = AssignmentForm
-    list_display = ("package", "setting", "scheduler")
-    list_select_related = ("scheduler",)
+def moment(time: datetime) -> str:
+    """A time as the lists show it: without the date when that is today's."""
+    local = timezone.localtime(time)
+    return f"{local:%H:%M:%S}" if local.date() == timezone.localdate() else f"{local:%Y-%m-%d %H:%M}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from jobsapi.exceptions import InvalidJob, NotSupported
@@ -85,14 +86,37 @@ class Tail:
     """How long the log is, in bytes; None if it is no longer than this."""
 
 
+class Outcome(StrEnum):
+    """How a step of a test of a scheduler has ended."""
+
+    GOOD = "good"
+    DOUBTFUL = "doubtful"
+    """It works, and somebody should look at it: jobs may wait, or fail."""
+    BAD = "bad"
+    """It does not work: jobs cannot run."""
+
+
 @dataclass(frozen=True, slots=True)
-class Health:
-    """A scheduler's answer to "are you there?"."""
+class Finding:
+    """What a step of a test of a scheduler has found."""
 
     message: str
-    versions: Mapping[str, str] = field(default_factory=dict)
-    capacity: int = 0
-    """Threads or slots that can run jobs now."""
+    """A sentence or two for an administrator: what was found, and what to do if that is not good."""
+    outcome: Outcome = Outcome.GOOD
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What was found in single things: the version of each package at each place."""
+    capacity: int | None = None
+    """Threads or slots that there are for jobs; None from a step that does not ask for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is tried at a scheduler."""
+
+    title: str
+    run: Callable[[], Finding]
+    """Tries it, in bounded time. Raises ``BackendUnavailable`` when the scheduler cannot be reached or is silent, and
+    another ``BackendError`` when it answers and this cannot be done; what comes later needs not be tried then."""
 
 
 class Backend(ABC):
@@ -178,8 +202,13 @@ class Backend(ABC):
         """The ends of the logs that concern the job, by name, in one exchange or a few."""
 
     @abstractmethod
-    def check(self) -> Health:
-        """Whether the scheduler answers, with what versions and capacity."""
+    def check(self) -> Iterator[Step]:
+        """Test the scheduler, step by step, from the connection to a tiny job that runs through.
+
+        A connection of its own is made and closed, so that what was kept proves nothing and nobody's is cut. The caller
+        takes the steps in turn, each to its end before it asks for the next, and closes the iterator. Nothing of the
+        test is left at the scheduler then.
+        """
 
     def close(self) -> None:  # noqa: B027  (most keep none)
         """Let go of connections that this process keeps to the scheduler."""

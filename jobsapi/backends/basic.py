@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
+from jobsapi.backends.base import Accepted, Backend, Finding, Observation, Packed, Result, Step, Tail
 from jobsapi.exceptions import InvalidJob
 
 if TYPE_CHECKING:
@@ -44,5 +44,5 @@ class BasicBackend(Backend):
     def logs(self, job: Job) -> dict[str, Tail]:
         return {}
 
-    def check(self) -> Health:
-        return Health("The app runs these jobs itself.")
+    def check(self) -> Iterator[Step]:
+        yield Step("Connection", lambda: Finding("The app runs these jobs itself."))

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from jobsapi import conf, retention
-from jobsapi.app import JobsApp
+from jobsapi.app import installed
 
 INPUT_LIMIT = 512 * 1024**2
 """Bytes. An input lies in a row; SQLite takes 1 GB there, PostgreSQL as well, and both need it twice in memory."""
@@ -54,6 +54,10 @@ NAMES = Kind(
     "a dict of texts",
 )
 DICT = Kind(lambda value: isinstance(value, dict), "a dict")
+ADDRESS = Kind(
+    lambda value: isinstance(value, str) and (not value or value.startswith(("http://", "https://", "/"))),
+    "an address that begins with http://, https:// or /, or empty",
+)
 
 BY_TYPE = {float: POSITIVE, int: COUNT, str: TEXT, tuple: WORDS, dict: DICT}
 """What the type of a default asks for, unless ``BY_NAME`` says more."""
@@ -63,6 +67,7 @@ BY_NAME = {
     "RESULT_ROOT": PATH,
     "LOST_GRACE": NOT_NEGATIVE,
     "TASK_RESULT_DAYS": NOT_NEGATIVE,
+    "FLOWER_URL": ADDRESS,
     "INPUT_MAX_BYTES": Kind(
         lambda value: _whole(value) and 1 <= value <= INPUT_LIMIT,
         f"a whole number from 1 to {INPUT_LIMIT:,}: inputs lie in the database",
@@ -105,15 +110,8 @@ def doubts() -> Iterator[CheckMessage]:
         if key in keys[:position]:
             hint = "Remove one: a key that is there twice was hardly meant to be."
             yield Warning(f'JOBSAPI["SEALING_KEYS"][{position}] is there twice.', hint=hint, id="jobsapi.W004")
-    known = {app.package for app in _apps(JobsApp)}
+    known = {app.package for app in installed()}
     known |= {name for app in apps.get_app_configs() for name in (app.label, app.name)}
     for app in sorted({app for app in conf.get("RETENTION") if isinstance(app, str)} - known - {retention.ANY}):
         hint = "Use the package that the app's JobsApp names: it is the label of its jobs."
         yield Warning(f'JOBSAPI["RETENTION"] names “{app}”, and no app is called so.', hint=hint, id="jobsapi.W005")
-
-
-def _apps(base: type[JobsApp]) -> Iterator[type[JobsApp]]:
-    for cls in base.__subclasses__():
-        if "package" in vars(cls):
-            yield cls
-        yield from _apps(cls)

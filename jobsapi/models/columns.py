@@ -104,6 +104,8 @@ class JobColumns(Vocabulary, Shared, TwoWriters, Kinded):
     """The kind of scheduler that it needs; None if it needs none."""
     can_hold: ClassVar[bool] = False
     """Whether such jobs can be paused and resumed."""
+    executes_alone: ClassVar[bool] = True
+    """Whether ``execute()`` needs nothing to be given, so that a table can offer to run a job that is Pending."""
     resubmitted_when_lost: ClassVar[bool] = True
     """Whether a job that its scheduler has lost is submitted again by itself, as another attempt."""
     why_not_again: ClassVar[str] = ""

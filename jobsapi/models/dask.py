@@ -21,6 +21,7 @@ class DaskJob(Job):
     """
 
     job_type, backend, scheduler_type = "DASK", "dask", DaskScheduler
+    executes_alone = False
     why_not_again = (
         "it was made from a Future, whose graph is not stored. Create a new job, from a Delayed or a function."
     )

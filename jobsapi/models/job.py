@@ -27,7 +27,13 @@ class Job(Outcome):
         ordering: ClassVar = ["id"]
         permissions: ClassVar = [("jobs_table_actions", "Can act on the jobs of everybody")]
         indexes: ClassVar = [
-            models.Index(fields=["label", "user"], name="jobsapi_job_owner"),
+            # Lists of jobs, newest first: of an app's user, of a user, of one status, of a user's in one status.
+            models.Index(fields=["label", "user", "id"], name="jobsapi_job_owner"),
+            models.Index(fields=["user", "id"], name="jobsapi_job_user", condition=Q(deleted_at=None)),
+            models.Index(fields=["_status", "id"], name="jobsapi_job_status", condition=Q(deleted_at=None)),
+            models.Index(
+                fields=["user", "_status", "id"], name="jobsapi_job_user_status", condition=Q(deleted_at=None)
+            ),
             models.Index(fields=["scheduler", "_status"], name="jobsapi_job_scheduler"),
             models.Index(fields=["native_id"], name="jobsapi_job_native_id"),
             models.Index(fields=["scheduler"], name="jobsapi_job_wish", condition=~Q(requested="")),

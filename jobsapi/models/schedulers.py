@@ -17,6 +17,7 @@ from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models.deletion import Standing, keep_assigned_scheduler
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
+from jobsapi.models.reports import Report
 
 
 class Scheduler(TwoWriters, Kinded):
@@ -60,6 +61,13 @@ class Scheduler(TwoWriters, Kinded):
     last_error = models.TextField(blank=True, default="", editable=False)
     offered_host_key = models.TextField(blank=True, default="", editable=False)
     """The key that the host showed when it was last refused; empty when there is nothing to accept."""
+    check_requested_at = models.DateTimeField(null=True, editable=False)
+    """When an administrator asked for a test that no worker has begun yet."""
+    check_leased_until = models.DateTimeField(null=True, editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False)
+    """When the last test was begun."""
+    check_report = models.JSONField(default=dict, blank=True, editable=False)
+    """What it has found so far; see ``jobsapi.models.reports``."""
     given_up_at = models.DateTimeField(null=True, editable=False)
     """An administrator has said that it is gone for good. Nobody calls it any more."""
 
@@ -112,6 +120,28 @@ class Scheduler(TwoWriters, Kinded):
         due = Q(refresh_requested_at=None) | Q(refresh_requested_at__lte=now - interval)
         if Scheduler.objects.filter(due, pk=self.pk).update(refresh_requested_at=now):
             enqueue("refresh", self.pk, self.name)
+
+    def request_check(self) -> bool:
+        """Ask a worker to test the scheduler, whatever its breaker says. False when a test waits or is under way.
+
+        Raises ``JobsApiError`` when it was given up.
+        """
+        now = timezone.now()
+        if self.given_up_at is not None:
+            raise JobsApiError(f"“{self.name}” was given up: nobody calls it any more.")
+        idle = Q(check_leased_until=None) | Q(check_leased_until__lt=now)
+        rows = Scheduler.objects.filter(idle, pk=self.pk, check_requested_at=None, given_up_at=None)
+        with transaction.atomic():
+            asked = rows.update(check_requested_at=now) == 1
+            if asked:
+                enqueue("check", self.pk, self.name)
+        self.refresh_from_db(fields=["check_requested_at"])
+        return asked
+
+    @property
+    def report(self) -> Report:
+        """What the last test has found, or has found so far."""
+        return Report.of(self.check_report, self.check_requested_at, self.check_leased_until)
 
     def give_up(self) -> None:
         """Record that the scheduler is gone for good. A worker ends its jobs and forgets what lies there.

@@ -181,7 +181,6 @@ def test_a_frozen_scheduler_is_unavailable_until_it_thaws(
         lambda: backend.fetch_results(job),
         lambda: backend.cleanup([job]),
         lambda: backend.logs(job),
-        backend.check,
         newcomer.backend.open,
         lambda: own_desk.prepared(future),
     ]

@@ -10,6 +10,8 @@ How a fenced block is run follows from the word after its fence:
     (``mysite/settings.py``, ``mysite/urls.py``) is added to.
 ``sh`` with a path in its second line, ``#!/bin/sh``, ``# flood/scripts/depth.sh``
     Written to that file of the page's project, which can be run.
+``html+django`` and ``css`` with a path in their first line, ``{# flood/templates/flood/page.html #}``
+    Written to that file of the page's project.
 ``sh``
     Commands, one a line. Each program has its own check in ``commands.py``; ``python manage.py`` and ``celery`` are
     run for real in the project.

@@ -14,6 +14,8 @@ PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
 FILES = {
     "python": re.compile(r"# ([\w/]+\.py)\n"),
+    "html+django": re.compile(r"\{# ([\w/]+\.html) #\}\n"),
+    "css": re.compile(r"/\* ([\w/]+\.css) \*/\n"),
     "sh": re.compile(r"#!/bin/sh\n# ([\w/]+\.sh)\n"),
 }
 """How a block begins that stands for a file, by its kind."""

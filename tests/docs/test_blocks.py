@@ -13,7 +13,7 @@ from tests.docs import commands
 from tests.docs.blocks import PAGES, ROOT, Block, all_blocks, blocks_of
 from tests.rig.services import folder
 
-KINDS = {"python", "sh", "text", "{toctree}"}
+KINDS = {"python", "sh", "html+django", "css", "text", "{toctree}"}
 
 ILLUSTRATIONS = {"docs/htcondor.md": {"depth-7/                    job.folder: what it is given, side by side"}}
 """The first lines of the ``text`` blocks of each page: what nothing can run. Keep it short."""

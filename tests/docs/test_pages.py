@@ -23,7 +23,7 @@ INTERNAL = {
     *("transition", "observe_many", "event", "open_input"),  # what the worker calls
     *("backend_state", "cleanup_pending", "requested", "submit_started_at"),  # what the worker keeps
     *("registry", "user_columns", "worker_hint"),
-    "standing",  # for pages
+    *("standing", "report", "request_check", "ask_for_newer_logs"),  # for pages
     *("attempt_in_folder", "claim_folder", "files_are_here", "folder_mark", "graph", "resubmitted"),  # for the backend
     *("check_description", "comes_after", "request_part"),  # what commands and checks are made of
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -10,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from jobsapi import lifecycle
+from jobsapi.admin.assignments import key_of
 from jobsapi.models import CondorScheduler, DaskJob, DaskScheduler, Job, SchedulerAssignment
 from jobsapi.portal.samples.app import SampleApp
 from jobsapi.status import Status
@@ -61,16 +63,56 @@ def test_each_kind_of_scheduler_has_a_list_of_its_own(root, cluster_row):
     assert "cluster" not in root.get(address("condorscheduler", "changelist")).content.decode()
 
 
+def place(setting: str) -> str:
+    """A setting of the sample app's, as the form names it."""
+    return key_of("samples", setting)
+
+
 def test_a_scheduler_is_assigned_to_a_setting_if_it_is_of_the_right_kind(root, cluster_row):
     add = address("schedulerassignment", "add")
-    assert "dask of samples" in root.get(add).content.decode()
+    assert "dask of samples (Dask, required)" in root.get(add).content.decode()
     pool = CondorScheduler(name="pool")
     pool.save()
-    wrong = root.post(add, {"package": "samples", "setting": "dask", "scheduler": pool.pk})
+    wrong = root.post(add, {"place": place("dask"), "scheduler": pool.pk})
     assert "needs a dask scheduler" in wrong.content.decode()
     assert not SchedulerAssignment.objects.exists()
-    root.post(add, {"package": "samples", "setting": "dask", "scheduler": cluster_row.pk})
+    root.post(add, {"place": place("dask"), "scheduler": cluster_row.pk})
     assert SampleApp.get_scheduler("dask") == cluster_row
+
+
+def test_a_setting_that_no_app_defines_cannot_be_assigned(root, cluster_row):
+    answer = root.post(address("schedulerassignment", "add"), {"place": place("gpu"), "scheduler": cluster_row.pk})
+    assert "Select a valid choice" in answer.content.decode()
+
+
+def test_a_setting_has_one_scheduler_and_the_form_says_which(root, cluster_row):
+    SchedulerAssignment.objects.create(package="samples", setting="dask", scheduler=cluster_row)
+    answer = root.post(address("schedulerassignment", "add"), {"place": place("dask"), "scheduler": cluster_row.pk})
+    assert "“cluster” is assigned to it already" in html.unescape(answer.content.decode())
+
+
+def test_an_assignment_of_an_app_that_is_gone_can_still_be_opened_and_kept(root, cluster_row):
+    old = SchedulerAssignment.objects.create(package="gone", setting="dask", scheduler=cluster_row)
+    change = address("schedulerassignment", "change", old.pk)
+    assert "dask of gone (no app of this site defines it)" in root.get(change).content.decode()
+    other = DaskScheduler(name="other", host="h:1")
+    other.save()
+    root.post(change, {"place": key_of("gone", "dask"), "scheduler": other.pk})
+    old.refresh_from_db()
+    assert (old.package, old.scheduler) == ("gone", other)
+
+
+def test_required_settings_that_nothing_is_assigned_to_are_named_with_a_way_to_mend_it(root, cluster_row):
+    page = html.unescape(root.get(address("schedulerassignment", "changelist")).content.decode())
+    assert "No scheduler is assigned to dask of samples (Dask, required)" in page
+    assert "htcondor of samples" not in page
+    (link,) = re.findall(r'href="([^"]*\?place=[^"]*)"', page)
+    assert f'value="{place("dask")}" selected' in html.unescape(root.get(link).content.decode())
+    SchedulerAssignment.objects.create(package="samples", setting="dask", scheduler=cluster_row)
+    assert "No scheduler is assigned" not in root.get(address("schedulerassignment", "changelist")).content.decode()
+
+
+NO_INLINES = {f"{name}-{kind}_FORMS": 0 for name in ("events", "shares") for kind in ("TOTAL", "INITIAL")}
 
 
 def test_the_list_of_jobs_costs_the_same_for_one_and_for_twenty(root, row, django_assert_max_num_queries):
@@ -88,8 +130,7 @@ def test_a_jobs_own_words_can_be_changed_and_its_status_cannot(root, row):
     change = address("job", "change", job.pk)
     page = root.get(change).content.decode()
     assert "Accepted as &lt;7&gt;." in page
-    events = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
-    root.post(change, {"name": "after", "priority": 5, "_status": "COM", "native_id": "x", **events})
+    root.post(change, {"name": "after", "priority": 5, "_status": "COM", "native_id": "x", **NO_INLINES})
     job.refresh_from_db()
     assert (job.name, job.priority, job._status) == ("after", 5, Status.RUNNING)
     assert job.native_id != "x"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jobsapi import conf
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
+from jobsapi.backends.base import Accepted, Backend, Observation, Packed, Result, Step, Tail
 from jobsapi.backends.condor import ads, control, node_status, observe
 from jobsapi.backends.condor.ads import Ad
 from jobsapi.backends.condor.belongings import (
@@ -25,6 +25,7 @@ from jobsapi.backends.condor.dag import dag_of, node_of
 from jobsapi.backends.condor.description import describe
 from jobsapi.backends.condor.layout import Layout, layout_of
 from jobsapi.backends.condor.transport import CommandKilled, Completed, Transport, transport_of
+from jobsapi.backends.condor.trial import trial
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, SchedulerMissing, SubmissionOver, TransferFailed
 from jobsapi.status import Status
 
@@ -190,15 +191,9 @@ class CondorBackend(Backend):
         tails = self.transport.tails(self._folder(job), job.backend_state.get("logs", ()), LOG_TAIL)
         return {name: Tail(tail.text, tail.offset, tail.size) for name, tail in tails.items()}
 
-    def check(self) -> Health:
+    def check(self) -> Iterator[Step]:
         """See ``Backend``."""
-        said = self._run(["condor_version"])
-        if said.status:
-            raise BackendUnavailable(control.refusal(said.err or said.out))
-        version = control.version_of(said.out)
-        slots = self._run(["condor_status", "-af", "State"])
-        capacity = len(slots.out.split()) if slots.status == 0 else 0
-        return Health(f"HTCondor {version}, as {self.identity}: {capacity} slots.", {"HTCondor": version}, capacity)
+        return trial(self.scheduler)
 
     @classmethod
     def condorpy_job(cls, part: CondorJob | CondorWorkflowJobNode) -> Any:

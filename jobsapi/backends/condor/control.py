@@ -171,10 +171,14 @@ def cluster_id_of(out: str) -> int:
     return clusters[0]
 
 
-def version_of(out: str) -> str:
-    """``23.9.6`` from what ``condor_version`` prints."""
-    match = re.search(r"\$CondorVersion:\s+(\S+)", out)
-    return match[1] if match else "unknown"
+VERSIONS = ("condor_ping", "-type", "SCHEDD", "WRITE", "-verbose")
+"""Asks the schedd for its version, and tells that of the tools beside it."""
+
+
+def versions_of(out: str) -> tuple[str, str]:
+    """The versions of the tools and of the schedd, as ``23.9.6``, from what ``VERSIONS`` prints; "" if not told."""
+    found = dict(re.findall(r"^(Local|Remote)\s+Version:\s+\$CondorVersion:\s+(\S+)", out, re.MULTILINE))
+    return found.get("Local", ""), found.get("Remote", "")
 
 
 def refusal(err: str) -> str:

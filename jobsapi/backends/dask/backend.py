@@ -13,11 +13,11 @@ from dask.utils import format_bytes
 from distributed import Client, Future
 
 from jobsapi import conf
-from jobsapi.backends.base import Accepted, Backend, Health, Observation, Packed, Result, Tail
+from jobsapi.backends.base import Accepted, Backend, Observation, Packed, Result, Step, Tail
 from jobsapi.backends.dask import scheduler as remote
 from jobsapi.backends.dask.client import Exchanges, exchange
 from jobsapi.backends.dask.graph import attempt_graph, leaves_of, refusing, use_portable_shuffles
-from jobsapi.backends.dask.health import health, text
+from jobsapi.backends.dask.health import text
 from jobsapi.backends.dask.observe import (
     accepted,
     dataset_of,
@@ -27,6 +27,7 @@ from jobsapi.backends.dask.observe import (
     failed_words,
     observation,
 )
+from jobsapi.backends.dask.trial import trial
 from jobsapi.backends.dask.work import arguments, futures_in, prepare
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, NotReady, NotSupported, ResultTooLarge, SchedulerMissing
 from jobsapi.status import Status
@@ -164,11 +165,9 @@ class DaskBackend(Backend):
                 found[f"worker {address}"] = Tail(str(error))
         return found
 
-    def check(self) -> Health:
+    def check(self) -> Iterator[Step]:
         """See ``Backend``."""
-        timeout = conf.get("POLL_TIMEOUT")
-        threads = self.exchanges.run(remote.threads, timeout=timeout)
-        return health(self.exchanges.versions(timeout=timeout), self.exchanges.options.address, threads)
+        return trial(self.scheduler)
 
     def _snapshot(self, names: Sequence[str]) -> remote.Snapshot:
         """One exchange. The names go in random order, so that the tasks of each job get counted in some poll."""

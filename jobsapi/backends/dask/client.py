@@ -134,9 +134,10 @@ class Exchanges:
     All raise ``BackendUnavailable``.
     """
 
-    def __init__(self, scheduler: Any) -> None:
+    def __init__(self, scheduler: Any, own: Connection | None = None) -> None:
+        """``own``: a connection that nobody else uses, in place of the one that the process keeps."""
         self.options = Options.of(scheduler)
-        self.connection = connection(os.getpid(), scheduler.pk or self.options.address)
+        self.connection = own or connection(os.getpid(), scheduler.pk or self.options.address)
 
     @property
     def client(self) -> Any:

@@ -14,7 +14,7 @@ from jobsapi.backends.condor.control import (
     remove_command,
     remove_marked_command,
     unreachable,
-    version_of,
+    versions_of,
 )
 from jobsapi.exceptions import BackendUnavailable, InvalidJob
 
@@ -166,9 +166,11 @@ def test_a_refusal_is_told_without_notices() -> None:
     assert refusal("To monitor your job(s), run: condor_watch_q\n") == "HTCondor refused it and gave no reason."
 
 
-def test_the_version_is_read() -> None:
-    assert (
-        version_of("$CondorVersion: 23.9.6 2026-07-12 PackageID: 23.9.6+dfsg-2.1+b10 $\n$CondorPlatform: X $")
-        == "23.9.6"
+def test_the_versions_of_both_sides_are_read() -> None:
+    answer = (
+        "Destination:                 local schedd\n"
+        "Remote Version:              $CondorVersion: 25.1.1 2026-07-12 PackageID: 25.1.1-1 $\n"
+        "Local  Version:              $CondorVersion: 23.9.6 2026-07-12 PackageID: 23.9.6+dfsg-2.1+b10 $\n"
     )
-    assert version_of("nothing of the kind") == "unknown"
+    assert versions_of(answer) == ("23.9.6", "25.1.1")
+    assert versions_of("nothing of the kind") == ("", "")

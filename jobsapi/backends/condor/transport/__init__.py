@@ -20,6 +20,7 @@ __all__ = [
     "SshTransport",
     "Tail",
     "Transport",
+    "own_transport",
     "transport_of",
 ]
 
@@ -33,6 +34,11 @@ def transport_of(scheduler: Any) -> Transport:
     login = None if scheduler.is_local else Login.of(scheduler)
     with LOCK:
         return _kept(os.getpid(), scheduler.pk, login)
+
+
+def own_transport(scheduler: Any) -> Transport:
+    """A transport that nobody else uses; the caller closes it. Raises ``BackendUnavailable`` as ``transport_of``."""
+    return LocalTransport() if scheduler.is_local else SshTransport(Login.of(scheduler))
 
 
 LOCK = threading.Lock()

@@ -16,7 +16,7 @@ from functools import partial
 import paramiko
 
 from jobsapi.backends.condor.transport.login import Login
-from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
+from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted, LoginFailed
 from jobsapi.htcondor.host_keys import fingerprint
 
 LOG = "jobsapi.ssh"
@@ -68,7 +68,10 @@ class Link:
 
 
 def connect(login: Login, deadline: Deadline) -> Link:
-    """Connect, check the host key, log in. Raises ``BackendUnavailable``; ``HostKeyNotAccepted``: nothing was sent."""
+    """Connect, check the host key, log in.
+
+    Raises ``BackendUnavailable``: ``HostKeyNotAccepted``, and nothing was sent; ``LoginFailed``, and its key is good.
+    """
     try:
         transport = _greeted(login, deadline)
     except HostKeyNotAccepted:
@@ -224,7 +227,7 @@ def _log_in(transport: paramiko.Transport, login: Login, deadline: Deadline) -> 
             raise BackendUnavailable(unreachable(login, deadline, TimeoutError()))
     using = ", ".join(tried) or "nothing: neither password nor key is set, and the account of the workers has no key"
     offers = f" It accepts: {', '.join(sorted(accepts))}." if accepts else ""
-    raise BackendUnavailable(
+    raise LoginFailed(
         f"The submit host {login.place} refuses the login of {login.username} with {using}.{offers} "
         "Check the user name, the password and the key of the scheduler."
     )

@@ -48,6 +48,11 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name) and not SECRET.match(name)}
 
 
+def workspaces() -> Path:
+    """The folder that all workspaces lie below."""
+    return Path(getattr(settings, "BASE_DIR", "."), conf.get("WORKSPACE_ROOT")).resolve()
+
+
 class LocalTransport(Transport):
     """Runs commands here, with the rights of this process. The own folder of a job lies in its workspace."""
 
@@ -109,7 +114,7 @@ class LocalTransport(Transport):
     def remove(self, folders: Sequence[str]) -> None:
         """See ``Transport``. An own folder lies in a workspace below ``WORKSPACE_ROOT``, and ends in a number."""
         self.count("remove")
-        root = Path(getattr(settings, "BASE_DIR", "."), conf.get("WORKSPACE_ROOT")).resolve()
+        root = workspaces()
         places: list[Path] = []
         for folder in folders:
             place, name = os.path.split(folder)

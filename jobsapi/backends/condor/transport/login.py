@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from jobsapi import conf
-from jobsapi.exceptions import BackendUnavailable
+from jobsapi.exceptions import BackendUnavailable, LoginFailed
 
 KEY_CLASSES = {
     rsa.RSAPrivateKey: paramiko.RSAKey,
@@ -76,7 +76,7 @@ class Login:
         return f"at the submit host {self.place}"
 
     def private_keys(self) -> Iterator[tuple[str, paramiko.PKey]]:
-        """The private keys to try, each with what to call it. Raises ``BackendUnavailable``."""
+        """The private keys to try, each with what to call it. Raises ``LoginFailed``."""
         if self.key_path:
             yield f"the key {self.key_path}", private_key(Path(self.key_path).expanduser(), self.key_pass)
         elif not self.password:
@@ -89,16 +89,16 @@ class Login:
             for name in ACCOUNT_KEYS:
                 path = Path("~/.ssh").expanduser() / name
                 if path.is_file():
-                    with suppress(BackendUnavailable):  # one that needs a passphrase, say: there is none to try
+                    with suppress(LoginFailed):  # one that needs a passphrase, say: there is none to try
                         yield f"the key {path}", private_key(path, "")
 
 
 def private_key(path: Path, passphrase: str) -> paramiko.PKey:
-    """A private key in any format that OpenSSH writes or has written. Raises ``BackendUnavailable``, in words."""
+    """A private key in any format that OpenSSH writes or has written. Raises ``LoginFailed``, in words."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BackendUnavailable(
+        raise LoginFailed(
             f"The private key {path} cannot be read: {error.strerror}. "
             "It must lie on the machine of the workers, readable for their account."
         ) from error
@@ -111,14 +111,14 @@ def private_key(path: Path, passphrase: str) -> paramiko.PKey:
                 raise
             loaded = load(data, None)  # a passphrase for a key that needs none
     except TypeError as error:
-        raise BackendUnavailable(f"The private key {path} needs its passphrase. Set it.") from error
+        raise LoginFailed(f"The private key {path} needs its passphrase. Set it.") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         why = "The passphrase may be wrong" if passphrase else "It may be no private key, or need its passphrase"
-        raise BackendUnavailable(f"The private key {path} cannot be opened. {why}.") from error
+        raise LoginFailed(f"The private key {path} cannot be opened. {why}.") from error
     for kind, wanted in KEY_CLASSES.items():
         if isinstance(loaded, kind):
             return wanted.from_private_key(io.StringIO(_plain(loaded)))
-    raise BackendUnavailable(f"The private key {path} is of a kind that is not supported. Use Ed25519, ECDSA or RSA.")
+    raise LoginFailed(f"The private key {path} is of a kind that is not supported. Use Ed25519, ECDSA or RSA.")
 
 
 def _plain(key: Any) -> str:
