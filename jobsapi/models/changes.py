@@ -108,7 +108,8 @@ class StatusChanges(StoredJob):
             if not self.__class__._base_manager.filter(only or Q(), **guard).update(**written):
                 raise TransitionNotAllowed(self._refusal(to, by))
             self.absorb(written)
-            record([self.event(by, message or SENTENCES[by, to], detail, now)], [self])
+            label = f"{self.custom_status}: " if self.custom_status else ""
+            record([self.event(by, message or label + SENTENCES[by, to], detail, now)], [self])
 
     def event(self, by: str, message: str, detail: str = "", now: datetime | None = None) -> JobEvent:
         """A line for the history, not saved yet."""

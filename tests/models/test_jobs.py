@@ -430,6 +430,7 @@ class TestStatusNames:
 
         found = manager.get_job(job.pk)
         assert (found.cached_status, found._status, found.custom_status) == ("Preparing data", "OTH", "Preparing data")
+        assert found.events.last().message == "Preparing data: The app itself says so, with update_status(...)."
         assert found.extended_properties == job.extended_properties == {"one": 1, "__other_status__": "Preparing data"}
         found.extended_properties["two"] = 2
         found.save()
