@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -69,17 +70,14 @@ class JobManager:
         ``user``: only this user's. ``groups``: only those shared with this group or any of these; not together with
         ``user`` (``ValueError``). ``filters``: further lookups, as for ``filter()``.
         """
-        from jobsapi.models import Job
-
         if user is not None and groups is not None:
             raise ValueError("list_jobs() takes a user or groups, not both.")
-        jobs: JobQuerySet = Job.objects.filter(label=self.label, **(filters or {}))
+        recipe: dict[str, Any] = {"label": self.label, "filters": dict(filters or {}), "order_by": order_by}
         if user is not None:
-            jobs = jobs.filter(user=user)
+            recipe["user"] = user.pk if hasattr(user, "pk") else user
         if groups is not None:
-            shared = Job.groups.through.objects.filter(group__in=_as_list(groups))
-            jobs = jobs.filter(pk__in=shared.values("job"))
-        return jobs.order_by(order_by)
+            recipe["groups"] = [group.pk if hasattr(group, "pk") else group for group in _as_list(groups)]
+        return follow(recipe)
 
     def get_job(self, job_id: int, user: Any = None, filters: Mapping[str, Any] | None = None) -> Job | None:
         """The app's job of this number, or None if there is none, or it is not ``user``'s."""
@@ -102,6 +100,34 @@ class JobManager:
         raise UnknownJobType(
             f"There is no job type {job_type!r}. Choose one of {', '.join(names)}, or a subclass of Job."
         )
+
+
+def follow(recipe: Mapping[str, Any]) -> JobQuerySet:
+    """The jobs that a recipe names, which they carry with them if it can be written down: see ``JobQuerySet.recipe``.
+
+    Its keys, all of them optional: ``label``, ``user`` and ``groups`` by number, ``filters``, ``order_by``.
+    """
+    from jobsapi.models import Job
+
+    jobs: JobQuerySet = Job.objects.filter(**(recipe.get("filters") or {}))
+    if "label" in recipe:
+        jobs = jobs.filter(label=recipe["label"])
+    if "user" in recipe:
+        jobs = jobs.filter(user=recipe["user"])
+    if "groups" in recipe:
+        shared = Job.groups.through.objects.filter(group__in=recipe["groups"])
+        jobs = jobs.filter(pk__in=shared.values("job"))
+    jobs = jobs.order_by(recipe.get("order_by", "id"))
+    jobs.recipe = _written_down(recipe)
+    return jobs
+
+
+def _written_down(recipe: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    try:
+        written: dict[str, Any] = json.loads(json.dumps(recipe))
+    except (TypeError, ValueError):  # a filter by a date, by a row
+        return None
+    return written
 
 
 def _as_list(groups: Group | Iterable[Group]) -> list[Group]:

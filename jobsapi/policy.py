@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, Q
 
 from jobsapi.models import Job, JobShare, Right
 from jobsapi.models.rows import JobQuerySet
@@ -33,11 +33,20 @@ def visible(user: Any, jobs: JobQuerySet | None = None) -> JobQuerySet:
     return jobs if manages_all(user) else jobs.filter(_concerns(user)) if user.is_active else jobs.none()
 
 
-def branches(user: Any, jobs: JobQuerySet) -> Sequence[JobQuerySet]:
-    """What ``visible`` gives of ``jobs`` to a user who does not manage all, in parts that each follow an index."""
+def branches(user: Any, jobs: JobQuerySet, *, has_shares: bool = True) -> Sequence[JobQuerySet]:
+    """What ``visible`` gives of ``jobs`` to a user who does not manage all, in parts that each follow an index.
+
+    ``has_shares``: what ``any_share`` says; most users have none, and their own jobs are all there is.
+    """
     if not user.is_active:
         return [jobs.none()]
-    return [jobs.filter(user=user.pk), jobs.filter(pk__in=_shared(user))]
+    own = jobs.filter(user=user.pk)
+    return [own, jobs.filter(pk__in=_shared(user))] if has_shares else [own]
+
+
+def any_share(user: Any) -> Exists:
+    """For a query: whether anything at all is shared with the user."""
+    return Exists(JobShare.with_user(user))
 
 
 def find(user: Any, job_id: int, jobs: JobQuerySet | None = None) -> Job:

@@ -76,20 +76,20 @@ def tide(tmp_path):
         " path('admin/', lambda request: HttpResponse('not the admin'))]"
     )
     (app / "templates/registration/login.html").write_text(
-        "{% load static %}Come in. {% static 'tide/tide.css' %} {% static 'jobsapi/jobs.css' %}"
+        "{% load static %}Come in. {% static 'tide/tide.css' %} {% static 'jobsapi/table.css' %}"
     )
     (app / "static/tide/tide.css").write_text("body { color: blue }")
     return "tide"
 
 
 def test_a_site_without_an_app_has_the_table_of_jobs_as_its_home_and_a_login_page(site):
-    answers = site("/", "/jobs/", "/accounts/login/", "/demo/", "/static/jobsapi/jobs.css")
+    answers = site("/", "/jobs/", "/accounts/login/", "/demo/", "/static/jobsapi/table.css")
     assert answers["/"][:2] == [302, "/jobs/"]
     assert answers["/jobs/"][:2] == [302, "/accounts/login/?next=/jobs/"]
     assert answers["/accounts/login/"][0] == 200
     assert "<h1>Log in</h1>" in answers["/accounts/login/"][2]
     assert answers["/demo/"][0] == 404
-    assert answers["/static/jobsapi/jobs.css"][0] == 200
+    assert answers["/static/jobsapi/table.css"][0] == 200
 
 
 def test_the_environment_alone_adds_an_app_with_its_addresses_and_templates(site, tide):
@@ -110,7 +110,7 @@ def test_collected_files_have_names_that_change_with_their_content_and_may_be_ke
     assert own != "/static/tide/tide.css"
     answers = json.loads(site.python("-c", ASK, own, ours, **folder).splitlines()[-1])
     assert (answers[own][0], answers[own][2], answers[ours][0]) == (200, "body { color: blue }", 200)
-    assert list((tmp_path / "static/jobsapi").glob("jobs.*.css.gz"))
+    assert list((tmp_path / "static/jobsapi").glob("table.*.css.gz"))
 
 
 def test_an_installed_portal_asks_where_it_may_write_instead_of_writing_beside_its_code(site, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 class JobQuerySet(models.QuerySet[Any]):
     """Jobs, each an instance of its own class."""
+
+    recipe: Mapping[str, Any] | None = None
+    """How ``list_jobs`` made this queryset, as JSON; ``manager.follow`` makes it again. Lost when anything is chained:
+    what comes of that is another list."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Hide the jobs at once. A worker stops each at its scheduler, removes what lies there, then the row.

@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "jobsapi.portal.threads.in_one_thread",
 ]
 
 ROOT_URLCONF = "jobsapi.portal.urls"

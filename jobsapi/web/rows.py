@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db.models.fields.json import KT
 from django.utils import timezone
 
-from jobsapi.models import CondorJob, CondorWorkflow, Job
+from jobsapi.models import CondorJob, CondorWorkflow, DaskJob, Job
 from jobsapi.status import ACTIVE, RUNNING, Status
+from jobsapi.web.bars import Segment, segments
 
 if TYPE_CHECKING:
     from jobsapi.models.rows import JobQuerySet
@@ -30,10 +31,13 @@ TONES: Mapping[Status, str] = {
     Status.ERROR: "bad",
     Status.ABORTED: "stopped",
 }
-"""The class of the mark beside a status's name; ``jobs.css`` has its colours."""
+"""The class of the mark beside a status's name; ``table.css`` has its colours."""
 
 WISHES: Mapping[str, str] = {"cancel": "stopping …", "hold": "pausing …", "release": "resuming …"}
 """What is said of a job whose scheduler has not confirmed yet what its user wants."""
+
+UNITS: Mapping[type[Job], str] = {CondorWorkflow: "nodes", CondorJob: "parts", DaskJob: "tasks"}
+"""What the progress of each type counts."""
 
 NOT_ACCEPTED = "Not yet accepted by the scheduler."
 
@@ -63,13 +67,23 @@ class Row:
     executed_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
-    seen_at: datetime | None
+    seen_at: datetime | None = field(repr=False)
+    """Not what a version is of: it changes at every refresh, and pages are told of it apart (``told_when_seen``)."""
+    scheduler: int | None
     can_stop: bool
     can_pause: bool
     can_resume: bool
     can_delete: bool
     parts: str
     """What the page of its parts is called; empty if it has none."""
+    opens: bool = False
+    """Whether there is something to see inside: a graph, tasks by name, parts."""
+    unit: str = ""
+    """What its progress counts."""
+    segments: tuple[Segment, ...] = ()
+    """A bar of its parts, when they are in different states."""
+    can_run: bool = False
+    can_run_again: bool = False
 
     @classmethod
     def of(cls, job: Job, *, owner: str = "") -> Self:
@@ -105,17 +119,23 @@ class Row:
             started_at=job.start_time,
             ended_at=job.completion_time,
             seen_at=scheduler.polled_at if scheduler and job.native_id else None,
+            scheduler=job.scheduler_id,
             can_stop=under_way and job.requested != "cancel",
             can_pause=job.can_hold and under_way and status in RUNNING and job.requested not in ("cancel", "hold"),
             can_resume=job.can_hold and status is Status.PAUSED and job.requested not in ("cancel", "release"),
             can_delete=job.ended or status is Status.PENDING,
             parts=_parts(job),
+            opens=_opens(job),
+            unit=_unit(job),
+            segments=_segments(job, under_way),
+            can_run=status is Status.PENDING and job.executes_alone,
+            can_run_again=job.ended and can_run_again(job),
         )
 
     @property
     def version(self) -> str:
         """Differs when anything that is shown differs."""
-        return blake2b(repr(astuple(self)).encode("utf-8", "replace"), digest_size=6).hexdigest()
+        return blake2b(repr(self).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
     @property
     def shows_progress(self) -> bool:
@@ -126,6 +146,13 @@ class Row:
     def progress_text(self) -> str:
         """How far it is, in words."""
         return f"{self.progress_done:,} of {self.progress_total:,}" if self.progress_total else "extent unknown"
+
+    @property
+    def extent(self) -> str:
+        """``3 of 8 parts``; empty while nobody knows how much there is to do."""
+        if not self.progress_total or self.progress_total == 1 or not (self.progress_done or self.is_running):
+            return ""
+        return f"{self.progress_text} {self.unit}".rstrip()
 
     @property
     def run_time(self) -> str:
@@ -157,6 +184,31 @@ def _parts(job: Job) -> str:
     return ""
 
 
+def _opens(job: Job) -> bool:
+    return isinstance(job, CondorWorkflow | DaskJob) or (isinstance(job, CondorJob) and job.progress_total > 1)
+
+
+def _unit(job: Job) -> str:
+    return next((unit for cls, unit in UNITS.items() if isinstance(job, cls)), "")
+
+
+def _segments(job: Job, under_way: bool) -> tuple[Segment, ...]:
+    if not isinstance(job, CondorJob) or job.progress_total < 2:
+        return ()
+    if "parts_ended" in vars(job):
+        return segments(job.progress_total, job.parts_ended, job.parts_held, under_way=under_way)  # type: ignore[attr-defined]
+    state: Mapping[str, Any] = job.backend_state
+    held = (state.get("hold") or {}).get("parts")
+    return segments(job.progress_total, state.get("ended"), held, under_way=under_way)
+
+
+def can_run_again(job: Job) -> bool:
+    """``job.can_run_again``, without a query for a job that was read with ``readable``."""
+    if "from_future" in vars(job) and isinstance(job, DaskJob):
+        return job.from_future not in ("true", "1", True)  # type: ignore[attr-defined]
+    return job.can_run_again
+
+
 def duration(length: timedelta) -> str:
     """A length of time in its two largest units: ``"2 min 5 s"``. ``jobs.js`` says it in the same words."""
     seconds = max(int(length.total_seconds()), 0)
@@ -166,31 +218,20 @@ def duration(length: timedelta) -> str:
     return f"{seconds} s"
 
 
-def readable(jobs: JobQuerySet) -> JobQuerySet:
+HEAVY = ("spec", "extended_properties", "backend_state", "workspace")
+"""Columns that may be large, and that no row needs as a whole."""
+
+READ = {
+    "preview": KT("backend_state__preview"),
+    "from_future": KT("backend_state__from_future"),
+    "parts_ended": KT("backend_state__ended"),
+    "parts_held": KT("backend_state__hold__parts"),
+}
+"""What a row needs of a large column."""
+
+
+def readable(jobs: JobQuerySet, *, with_heavy: bool = False) -> JobQuerySet:
     """With what a row needs, and without the columns that may be large: one query."""
-    light: JobQuerySet = jobs.defer("spec", "extended_properties", "backend_state", "workspace")
-    shown: JobQuerySet = light.select_related("scheduler").annotate(preview=KT("backend_state__preview"))
+    light: JobQuerySet = jobs if with_heavy else jobs.defer(*HEAVY)
+    shown: JobQuerySet = light.select_related("scheduler").annotate(**READ)
     return shown
-
-
-class Changes(NamedTuple):
-    """What a page that shows other rows has to do to show these."""
-
-    above: list[Row]
-    changed: list[Row]
-    below: list[Row]
-    gone: list[int]
-
-    @classmethod
-    def between(cls, seen: Mapping[int, str], rows: Sequence[Row]) -> Self | None:
-        """From what is seen (versions by number) to ``rows``, newest first; None if the page is better loaded anew."""
-        now = {row.number for row in rows}
-        common = now & seen.keys()
-        if not common:
-            return None if now or seen else cls([], [], [], [])
-        above = [row for row in rows if row.number > max(common)]
-        below = [row for row in rows if row.number < min(common)]
-        if len(above) + len(below) + len(common) != len(rows):
-            return None
-        changed = [row for row in rows if row.number in common and row.version != seen[row.number]]
-        return cls(above, changed, below, sorted(seen.keys() - now))

@@ -12,6 +12,28 @@ from django.utils import timezone
 from jobsapi.compute import create_condor_scheduler, create_dask_scheduler
 from jobsapi.models import CondorJob, CondorWorkflow, CondorWorkflowJobNode, DaskJob, Job, JobBlob, Purpose
 from jobsapi.status import TERMINAL, Status
+from tests.rig.chromium import Readers, browser
+
+
+@pytest.fixture(scope="package")
+def chromium():
+    """The one browser of all these tests."""
+    with browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def readers(chromium, live_server):
+    """Pages for whoever is named; see ``tests.rig.chromium``."""
+    readers = Readers(chromium, live_server.url)
+    yield readers
+    readers.close()
+
+
+@pytest.fixture
+def page(readers, client, ada):
+    """A page for ada, who is logged in through ``client``."""
+    return readers.page(ada, client)
 
 
 @pytest.fixture(autouse=True)

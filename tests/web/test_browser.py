@@ -3,68 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from jobsapi.models import Job, PartWish, Scheduler
 from jobsapi.status import Status
-from tests.rig.services import missing
+from tests.rig.chromium import WIDEST, assert_not_reloaded, untouched
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-OWN = ("script-src", "style-src", "img-src", "connect-src", "form-action")
-STRICT = "default-src 'none'; " + "; ".join(f"{kind} 'self'" for kind in OWN)
-ROWS = "**/jobs/?rows*"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    program = shutil.which("chromium")
-    if program is None:
-        missing("Chromium is not installed: run scripts/install-test-services")
-    # Playwright keeps an event loop in this thread, which Django takes for an async caller of the database.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=program, args=OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium, live_server, client, ada) -> Iterator[Any]:
-    """A page for ada, who is logged in, under a strict content security policy. What it complains of is an error."""
-    client.force_login(ada)
-    context = chromium.new_context(base_url=live_server.url)
-    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-    def strictly(route: Any) -> None:
-        answer = route.fetch(max_redirects=0)
-        route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": STRICT})
-
-    page.route(re.compile(r"/jobs/(\d+/(parts|logs)/(\?.*)?)?$"), strictly)
-    yield page
-    page.unroute_all(behavior="ignoreErrors")
-    context.close()
-    assert complaints == []
-
-
-def untouched(page: Any) -> None:
-    """Mark the document, so that ``assert_not_reloaded`` can tell it from another."""
-    page.evaluate("document.documentElement.dataset.mark = 'same'")
-
-
-def assert_not_reloaded(page: Any) -> None:
-    assert page.evaluate("document.documentElement.dataset.mark") == "same"
+ROWS = "**/jobs/table/changes/*"
 
 
 def test_the_table_follows_its_jobs_without_a_reload(page, row, change):
@@ -98,7 +48,7 @@ def test_an_open_traceback_and_the_focus_outlive_a_refresh(page, row, change):
     page.get_by_text("Traceback", exact=True).click()
     expect(page.get_by_text("in line 7")).to_be_visible()
 
-    stop = page.locator(f"#job-{other.pk}-stop")
+    stop = page.locator(f"#job-{other.pk}").get_by_role("button", name="Stop", exact=True)
     stop.focus()
     change(other, progress_done=3)
     expect(page.locator(f"#job-{other.pk}")).to_contain_text("3 of 10")
@@ -114,22 +64,143 @@ def test_an_open_traceback_and_the_focus_outlive_a_refresh(page, row, change):
     assert_not_reloaded(page)
 
 
-def test_a_job_is_stopped_and_deleted_with_a_button(page, row, change):
+def test_a_job_is_stopped_and_deleted_with_buttons_that_ask_first(page, row, change):
     job = row("to be stopped", Status.RUNNING)
     page.goto("/jobs/")
     untouched(page)
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator(f"#job-{job.pk}")).to_contain_text("stopping …")
+    body, question = page.locator(f"#job-{job.pk}"), page.get_by_role("dialog")
+    body.get_by_role("button", name="Stop", exact=True).click()
+    expect(question).to_contain_text("Stop “to be stopped”?")
+    question.get_by_role("button", name="Stop").click()
+    expect(body).to_contain_text("stopping …")
     change(job, _status=Status.ABORTED, completion_time=timezone.now(), requested="")
-    expect(page.locator(f"#job-{job.pk}")).to_contain_text("Aborted")
+    expect(body).to_contain_text("Aborted")
 
-    page.once("dialog", lambda dialog: dialog.dismiss())
-    page.get_by_role("button", name="Delete").click()
+    body.get_by_text("Actions").click()
+    body.get_by_role("button", name="Delete").click()
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    expect(page.locator(f"#job-{job.pk}-menu-summary")).to_be_focused()
     assert Job.objects.filter(pk=job.pk).exists()
     assert_not_reloaded(page)
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete").click()
+    body.get_by_text("Actions").click()
+    body.get_by_role("button", name="Delete").click()
+    question.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("No jobs yet")).to_be_visible()
+    assert_not_reloaded(page)
+
+
+def test_the_keyboard_alone_opens_a_menu_and_stops_a_job(page, row):
+    job = row("to be stopped", Status.RUNNING)
+    page.goto("/jobs/")
+    menu = page.locator(f"#job-{job.pk}-menu")
+    page.locator(f"#job-{job.pk}-menu-summary").focus()
+    page.keyboard.press("Enter")
+    expect(menu).to_have_attribute("open", "")
+    page.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
+    page.keyboard.press("ArrowDown")
+    expect(menu.get_by_role("link", name="Logs")).to_be_focused()
+    page.keyboard.press("ArrowUp")  # over the top, to the last one that is possible
+    expect(menu.get_by_role("button", name="Stop", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#job-{job.pk}")).to_contain_text("stopping …")
+
+
+def test_an_open_menu_a_selection_and_a_half_typed_search_outlive_a_refresh(page, row, change):
+    job, other = row("watched", Status.RUNNING, progress_total=10), row("other", Status.RUNNING, progress_total=10)
+    page.goto("/jobs/")
+    page.get_by_label("Name or number").fill("half")
+    page.get_by_label(f"Select job {other.pk}").check()
+    page.locator(f"#job-{job.pk}-menu-summary").click()
+    change(job, progress_done=3)
+    change(other, progress_done=4)
+    expect(page.locator(f"#job-{other.pk}")).to_contain_text("4 of 10")
+    expect(page.get_by_label(f"Select job {other.pk}")).to_be_checked()
+    expect(page.locator(f"#job-{job.pk}-menu")).to_have_attribute("open", "")
+    expect(page.get_by_label("Name or number")).to_have_value("half")
+    page.keyboard.press("Escape")
+    expect(page.locator(f"#job-{job.pk}")).to_contain_text("3 of 10")  # it has not been forgotten
+
+
+def test_several_jobs_are_stopped_at_once_after_one_question(page, row):
+    jobs = [row(f"job {number}", Status.RUNNING) for number in range(3)]
+    row("ended", Status.COMPLETE)
+    page.goto("/jobs/")
+    page.get_by_label("Select all on this page").check()
+    bar = page.get_by_role("group", name="Selected jobs")
+    expect(bar).to_contain_text("4 jobs selected")
+    bar.get_by_role("button", name="Stop").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("Stop the selected jobs (4)?")
+    question.get_by_role("button", name="Stop").click()
+    expect(page.locator("#job-said")).to_contain_text("3 jobs asked to stop, 1 had ended already.")
+    expect(bar).to_be_hidden()
+    for job in jobs:
+        expect(page.locator(f"#job-{job.pk}")).to_contain_text("stopping …")
+
+
+def test_jobs_are_found_sorted_and_paged_in_the_address(page, row):
+    for number in range(60):
+        row(f"flood {number:02}", Status.COMPLETE if number % 2 else Status.RUNNING)
+    page.goto("/jobs/")
+    page.get_by_role("link", name="Job", exact=True).click()
+    expect(page.locator(".title").first).to_have_text("flood 00")
+    expect(page.get_by_role("columnheader", name="Job")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator(".title").first).to_have_text("flood 50")
+    page.reload()
+    expect(page.locator(".title").first).to_have_text("flood 50")
+    page.get_by_label("Status").select_option("Ended")
+    page.get_by_label("Name or number").fill("flood 0")
+    page.keyboard.press("Enter")
+    expect(page.locator(".title")).to_have_text([f"flood 0{number}" for number in (1, 3, 5, 7, 9)])
+    page.get_by_role("link", name="Show all").click()
+    expect(page.locator(".title")).to_have_count(50)
+
+
+def test_a_page_that_has_expired_says_so(page, row, settings, change):
+    job = row(status=Status.RUNNING)
+    page.goto("/jobs/")
+    settings.JOBSAPI = {**settings.JOBSAPI, "SEALING_KEYS": ("another key " * 5,)}
+    expect(page.get_by_text("This page has expired")).to_be_visible()
+    page.get_by_role("link", name="Reload").click()
+    expect(page.get_by_text("This page has expired")).to_be_hidden()
+    expect(page.locator(f"#job-{job.pk}")).to_be_visible()
+
+
+@pytest.mark.urls("tests.web.host")
+def test_an_action_of_an_apps_own_asks_covers_the_page_and_says_what_it_did(page, row):
+    job = row("flood", Status.COMPLETE)
+    page.goto("/app/?two")
+    body = page.locator(f"#job-{job.pk}")
+    page.locator(f"#job-{job.pk}-menu-summary").click()
+    body.get_by_role("button", name="Archive").click()
+    page.get_by_role("dialog").get_by_role("button", name="Archive").click()
+    expect(page.locator("#job-said")).to_have_text("Archived <flood>.")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.locator(f"#job-{job.pk}-menu-summary").click()
+    body.get_by_role("link", name="Look closer").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"Closer to job {job.pk}.")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+@pytest.mark.urls("tests.web.host")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_table_leaves_the_page_of_an_app_as_it_is_and_fits_into_it(page, row, condor_row, width):
+    row("a_name_without_spaces_" * 10, Status.COMPLETE, extended_properties={"depth": "x" * 200})
+    condor_row("many", progress_total=8)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/app/?two")
+    assert page.evaluate(WIDEST) <= width
+    css = "(each, name) => getComputedStyle(each)[name]"
+    assert page.locator("body").evaluate(css, "fontFamily") == "serif"
+    assert page.locator("h2").filter(has_text="Others").evaluate(css, "color") == "rgb(128, 0, 128)"
+    assert page.locator("#own").evaluate(css, "backgroundColor") == "rgb(255, 165, 0)"
 
 
 def test_a_refused_command_is_told_on_the_page(page, row, change):
@@ -137,8 +208,9 @@ def test_a_refused_command_is_told_on_the_page(page, row, change):
     page.goto("/jobs/")
     page.route(ROWS, lambda route: route.fulfill(status=204))  # the page does not hear of it in time
     change(job, _status=Status.COMPLETE, completion_time=timezone.now())
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#messages")).to_contain_text("has ended already")
+    page.locator(f"#job-{job.pk}").get_by_role("button", name="Stop").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator("#job-said")).to_contain_text("has ended already")
 
 
 def test_the_times_go_on_between_two_refreshes(page, row):
@@ -156,16 +228,14 @@ def test_a_page_without_a_session_leads_to_the_login(page, row, client):
     expect(page).to_have_url(re.compile("/accounts/login/"))
 
 
-def test_without_script_the_buttons_work_as_forms(chromium, live_server, client, ada, row):
-    client.force_login(ada)
+def test_without_script_the_buttons_work_as_forms(readers, ada, row):
     job = row("to be stopped", Status.RUNNING)
-    context = chromium.new_context(base_url=live_server.url, java_script_enabled=False)
-    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
-    page = context.new_page()
+    page = readers.page(ada, java_script_enabled=False)
     page.goto("/jobs/")
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    expect(page.get_by_role("heading")).to_have_text("Stop “to be stopped”?")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(f"#job-{job.pk}")).to_contain_text("stopping …")
-    context.close()
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -175,24 +245,27 @@ def test_the_table_fits_its_screen(page, row, width, cluster_row):
     row("done", Status.VARIOUS_COMPLETE, status_message="y" * 300, backend_state={"preview": "1.23 " * 100}, pk=1234567)
     page.set_viewport_size({"width": width, "height": 800})
     page.goto("/jobs/")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(WIDEST) <= width
 
 
 def test_a_job_is_paused_and_resumed_with_a_button(page, condor_row, change):
     job = condor_row()
     page.goto("/jobs/")
     untouched(page)
-    page.get_by_role("button", name="Pause").click()
-    expect(page.locator(f"#job-{job.pk}")).to_contain_text("pausing …")
+    body = page.locator(f"#job-{job.pk}")
+    body.get_by_text("Actions").click()
+    body.get_by_role("button", name="Pause").click()
+    expect(body).to_contain_text("pausing …")
     change(job, _status=Status.PAUSED, requested="", status_message="Held by its user.")
-    page.get_by_role("button", name="Resume").click()
-    expect(page.locator(f"#job-{job.pk}")).to_contain_text("resuming …")
+    body.get_by_role("button", name="Resume").first.click()
+    expect(body).to_contain_text("resuming …")
     assert_not_reloaded(page)
 
 
 def test_the_nodes_of_a_workflow_follow_it_without_a_reload(page, workflow_row, change):
     flow = workflow_row(A={"status": "RUN", "native_id": "14"}, B={"status": "PEN"})
     page.goto("/jobs/")
+    page.locator(f"#job-{flow.pk}").get_by_text("Actions").click()
     page.get_by_role("link", name="Nodes").click()
     untouched(page)
     stop = page.get_by_role("button", name="Stop A")
@@ -201,7 +274,7 @@ def test_the_nodes_of_a_workflow_follow_it_without_a_reload(page, workflow_row, 
     expect(page.locator("#parts")).to_contain_text("1 retry")
     expect(stop).to_be_focused()
     change(flow, _status=Status.COMPLETE, completion_time=timezone.now(), backend_state={"nodes": {}})
-    expect(page.locator("#parts .heading").first).to_contain_text("Complete")
+    expect(page.locator("main")).to_contain_text("Complete")
     assert_not_reloaded(page)
 
 
@@ -220,9 +293,9 @@ def test_a_number_that_is_being_typed_outlives_a_refresh(page, condor_row, chang
     page.goto(f"/jobs/{job.pk}/parts/")
     page.get_by_label("Part").fill("7")
     change(job, status_message="3 of 8 parts done.")
-    expect(page.locator("#parts")).to_contain_text("3 of 8 parts done.")
+    expect(page.locator("main")).to_contain_text("3 of 8 parts done.")
     expect(page.get_by_label("Part")).to_have_value("7")
-    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("button", name="Pause part").click()
     expect(page.locator("#messages")).to_contain_text("Asked to pause 7.")
 
 
@@ -254,4 +327,4 @@ def test_the_other_pages_fit_their_screen_too(page, condor_row, workflow_row, wi
     log = f"{many.pk}/logs/?log=a_log_without_spaces_1{'_' * 100}.out"
     for address in (f"{flow.pk}/parts/", f"{many.pk}/parts/", f"{many.pk}/logs/", log):
         page.goto(f"/jobs/{address}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        assert page.evaluate(WIDEST) <= width, address

@@ -56,6 +56,7 @@ def environment(folder: Path) -> dict[str, str]:
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "JOBSAPI_HTTPS": "0",
         "JOBSAPI_REFRESH_INTERVAL": "1",
+        "WEB_CONCURRENCY": "2",  # many open tables keep more than one process of Python busy
         "PYTHONUNBUFFERED": "1",
     }
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -71,7 +72,10 @@ def secret_key(path: Path) -> str:
 
 
 def prepare_database(password: str, scheduler_address: str, dashboard: str, *, htcondor: bool = False) -> None:
-    """The demo's user and administrator, its Dask scheduler and, with ``htcondor``, this machine's schedd, assigned to the sample app."""
+    """The demo's user and administrator, and its schedulers, assigned to the sample app.
+
+    They are its Dask scheduler and, with ``htcondor``, this machine's schedd.
+    """
     from django.contrib.auth import get_user_model
 
     from jobsapi.app import SchedulerSetting
