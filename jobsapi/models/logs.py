@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import InvalidJob
@@ -47,8 +48,33 @@ class LogPiece:
     """How long the log is now, in bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """A log, open to be read from anywhere. ``file`` has its bytes from ``first`` to ``end``. Closed by ``with``."""
+
+    file: IO[bytes]
+    first: int
+    """How much of its beginning is missing: of a log that a worker fetched only the end is there."""
+    end: int
+    size: int
+    """How long the log is, in bytes; more than ``end`` if it has grown since a worker fetched it."""
+    identity: str
+    """Differs when another file has taken the name; empty for what a worker fetched."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """At most ``limit`` bytes from ``offset``, which is counted from the log's beginning."""
+        self.file.seek(max(offset - self.first, 0))
+        return self.file.read(limit)
+
+
 class Logs(Commands):
-    """``list_logs``, ``read_log`` and ``get_logs``. None talks to a scheduler; a worker fetches what is newer."""
+    """``list_logs``, ``read_log``, ``open_log``, ``get_logs``. None talks to a scheduler; a worker fetches them."""
 
     class Meta:
         abstract = True
@@ -71,20 +97,25 @@ class Logs(Commands):
         Of a log that a worker fetches only its end is there: then the piece begins later than was asked for. Raises
         ``KeyError`` for a name that ``list_logs`` does not give.
         """
-        files = self.log_files()
-        if name in files:
-            with suppress(OSError, InvalidJob), open_output(self.workspace, files[name]) as file:
-                size = os.fstat(file.fileno()).st_size
-                start = max(size - limit, 0) if offset is None else min(max(offset, 0), size)
-                file.seek(start)
-                data = file.read(limit)
-                return LogPiece(data.decode("utf-8", "replace"), start, start + len(data), size)
-        log = self._stored_logs()[name]
-        data, first = log["text"].encode(), int(log["offset"])
-        last = first + len(data)
-        start = max(last - limit, first) if offset is None else min(max(offset, first), last)
-        data = data[start - first : start - first + limit]
-        return LogPiece(data.decode("utf-8", "replace"), start, start + len(data), int(log["size"]))
+        with self.open_log(name) as log:
+            start = max(log.end - limit, log.first) if offset is None else min(max(offset, log.first), log.end)
+            data = log.read(start, limit)
+            return LogPiece(data.decode("utf-8", "replace"), start, start + len(data), log.size)
+
+    def open_log(self, name: str) -> OpenLog:
+        """A log, to be read piece by piece. Nothing of it is read before, unless a worker fetched its end.
+
+        Raises ``KeyError`` for a name that ``list_logs`` does not give.
+        """
+        path = self.log_path(name)
+        if path is not None:
+            with suppress(OSError, InvalidJob):
+                file = open_output(self.workspace, path)
+                status = os.fstat(file.fileno())
+                return OpenLog(file, 0, status.st_size, status.st_size, f"{status.st_dev:x}-{status.st_ino:x}")
+        stored = self._stored_logs()[name]
+        data, first = stored["text"].encode(), int(stored["offset"])
+        return OpenLog(io.BytesIO(data), first, first + len(data), int(stored["size"]), "")
 
     def get_logs(self) -> dict[str, str]:
         """The ends of the job's logs by name, and its history; asks a worker for newer ones where it has to."""
@@ -95,9 +126,17 @@ class Logs(Commands):
                 logs[log.name] = clean(self.read_log(log.name).text, PIECE)
         return logs
 
+    def ask_for_newer_logs(self) -> None:
+        """Have a worker fetch what is newer, where logs are not files of this machine; ``list_logs`` does so, too."""
+        self._ask_for_newer(self.log_files())
+
     def log_files(self) -> Mapping[str, str]:
         """Logs that are files of the workspace: names, and paths relative to it."""
         return {}
+
+    def log_path(self, name: str) -> str | None:
+        """What ``log_files`` has under this name; None if nothing. The file may be gone."""
+        return self.log_files().get(name)
 
     def _stored_logs(self) -> dict[str, dict[str, Any]]:
         """What a worker last fetched: ``text``, where it begins (``offset``), and how long the log was (``size``)."""

@@ -1,16 +1,18 @@
-"""Files of a job's workspace that it names as its outputs. No path leaves the workspace, whatever a job does to it."""
+"""Files of a job's workspace: its named outputs, and what else lies there. No path leaves it, whatever a job does."""
 
 from __future__ import annotations
 
 import errno
+import heapq
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -18,10 +20,13 @@ from django.utils import timezone
 
 from jobsapi.exceptions import InvalidJob, OutputNotAllowed
 from jobsapi.folders import discard
+from jobsapi.models.text import storable
 from jobsapi.models.workspace import root
 
 MOST = 100
 NAME_LENGTH, PATH_LENGTH = 100, 1024
+MOST_ENTRIES = 100_000
+"""Entries of a folder that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,103 @@ def open_output(workspace: str, path: str) -> IO[bytes]:
     """
     check_outputs({"output": path})
     below = _below_root(workspace) / path
-    with _folder(below.parts[:-1]) as folder:
+    return _open_plain(below.parts[:-1], below.name, path)
+
+
+def _open_plain(folders: tuple[str, ...], name: str, path: str = "") -> IO[bytes]:
+    with _folder(folders) as folder:
         # Not to be held up by a named pipe that nobody writes to.
-        found = _open(below.name, os.O_RDONLY | os.O_NONBLOCK, folder, path)
+        found = _open(name, os.O_RDONLY | os.O_NONBLOCK, folder, path or name)
     if not stat.S_ISREG(os.fstat(found).st_mode):
         os.close(found)
-        raise OutputNotAllowed(f"{path} is no plain file, so it is not served.")
+        raise OutputNotAllowed(f"{path or name} is no plain file, so it is not served.")
     return os.fdopen(found, "rb")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Something in a folder of a workspace."""
+
+    name: str
+    kind: str
+    """``folder``, ``file``, ``link`` (which is not followed) or ``other``."""
+    size: int | None = None
+    """Bytes of a file."""
+    modified: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """Its place in the list: folders first, then by name."""
+        return _key(self.name, self.kind == "folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of what is in a folder."""
+
+    entries: tuple[Listed, ...]
+    more_after: str
+    """The ``key`` behind which there is more; empty if there is not."""
+    unnamed: int
+    """How many things were left out because their names are no text."""
+    is_cut: bool
+    """Whether there is more in the folder than is ever looked at, so that some of it is in no page."""
+
+
+def list_folder(workspace: str, parts: Sequence[str], *, after: str = "", limit: int = 1_000) -> Listing:
+    """What is in a folder of a workspace, which ``parts`` lead to: at most ``limit`` entries behind the key ``after``.
+
+    No symbolic link is followed, and nothing below is looked at. Raises ``FileNotFoundError``, and ``OutputNotAllowed``
+    for what is no folder or is reached by a link.
+    """
+    check_parts(parts)
+    unnamed, seen = 0, 0
+    names: list[tuple[str, str]] = []
+    with _folder((*_below_root(workspace).parts, *parts)) as folder:
+        with os.scandir(folder) as found:
+            for entry in islice(found, MOST_ENTRIES + 1):
+                seen += 1
+                if not storable(entry.name):
+                    unnamed += 1
+                elif (key := _key(entry.name, entry.is_dir(follow_symlinks=False))) > after:
+                    names.append((key, entry.name))
+        chosen = heapq.nsmallest(limit + 1, names)
+        entries = [_listed(name, folder) for _, name in chosen[:limit]]
+    more_after = chosen[limit - 1][0] if len(chosen) > limit else ""
+    return Listing(tuple(filter(None, entries)), more_after, unnamed, seen > MOST_ENTRIES)
+
+
+def open_file(workspace: str, parts: Sequence[str]) -> IO[bytes]:
+    """A file of a workspace, which ``parts`` lead to, opened without following any symbolic link.
+
+    Raises ``FileNotFoundError``, and ``OutputNotAllowed`` for a link, a folder or whatever else is no plain file.
+    """
+    check_parts(parts)
+    return _open_plain((*_below_root(workspace).parts, *parts[:-1]), parts[-1] if parts else "")
+
+
+def check_parts(parts: Sequence[str]) -> None:
+    """Raises ``OutputNotAllowed`` unless each part names something in the folder that the one before it names."""
+    for part in parts:
+        if part in ("", ".", "..") or "/" in part or not storable(part) or len(part) > 255:
+            raise OutputNotAllowed(f"{part!r:.80} names nothing in a folder.")
+
+
+def _key(name: str, is_folder: bool) -> str:
+    return f"{'0' if is_folder else '1'}{name}"
+
+
+def _listed(name: str, folder: int) -> Listed | None:
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:  # gone this very moment
+        return None
+    modified = datetime.fromtimestamp(status.st_mtime, timezone.get_current_timezone())
+    if stat.S_ISDIR(status.st_mode):
+        return Listed(name, "folder", modified=modified)
+    if stat.S_ISREG(status.st_mode):
+        return Listed(name, "file", status.st_size, modified)
+    return Listed(name, "link" if stat.S_ISLNK(status.st_mode) else "other", modified=modified)
 
 
 def remove_folder(workspace: str, name: str) -> None:

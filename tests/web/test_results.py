@@ -18,7 +18,7 @@ from jobsapi import results
 from jobsapi.backends.basic import BasicBackend
 from jobsapi.models import Job, JobBlob, Purpose
 from jobsapi.status import Status
-from jobsapi.web.plots import drawn
+from jobsapi.web.job.plots import drawn
 
 LARGE = numpy.arange(300_000.0)
 
@@ -180,7 +180,8 @@ def test_a_changed_file_is_refused_with_a_sentence(browser, done):
 
 def test_without_a_result_the_page_says_so(browser, row):
     assert "There is no result yet." in page(browser, row("running", Status.RUNNING))
-    assert "No result is kept of this job." in page(browser, row("stopped", Status.ABORTED))
+    assert "the job was stopped before its end" in page(browser, row("stopped", Status.ABORTED))
+    assert "No result is kept of this job" in page(browser, row("swept away", Status.COMPLETE))
     assert download(browser, Job.objects.first()).status_code == 404
 
 

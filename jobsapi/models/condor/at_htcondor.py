@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +25,8 @@ ASKED = {"cancel": "stop", "hold": "pause", "release": "resume"}
 """The command for each thing that may be wanted of a part."""
 MOST_LOGS = 10_000
 """Files of one sort that are listed: of a job with more parts, not all."""
+DEEPEST = 50
+"""Folders in each other in which a log may lie."""
 
 if TYPE_CHECKING:
     from jobsapi.models.job import Job
@@ -135,6 +138,12 @@ class AtHTCondor(Job):
         names = sorted(str(path.relative_to(self.folder)) for path in found)
         return {name: f"{self.folder.name}/{name}" for name in names}
 
+    def log_path(self, name: str) -> str | None:
+        """What ``log_files`` has under this name, without a look at the folder: a job of 10,000 parts has many."""
+        if self.files_are_here and any(matches(name, pattern) for pattern in self.backend_state.get("logs", ())):
+            return f"{self.folder.name}/{name}"
+        return None
+
     @property
     def folder_mark(self) -> str:
         """What stands in the file ``MARK`` of its folder: whose folder it is, and which attempt's files lie there."""
@@ -181,6 +190,25 @@ class AtHTCondor(Job):
         with suppress(InvalidJob):
             self.attempt_in_folder()  # raises if it is not of this job's making
             remove_folder(self.workspace, self.folder.name)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether ``Path.glob(pattern)`` could give a file of this name."""
+    parts = name.split("/")
+    return len(parts) <= DEEPEST and not {"", ".", ".."} & {*parts} and _match(parts, pattern.split("/"))
+
+
+def _match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _match(parts, pattern[1:]) or (bool(parts) and _match(parts[1:], pattern))
+    return bool(parts) and _fits(parts[0], pattern[0]) and _match(parts[1:], pattern[1:])
+
+
+def _fits(part: str, pattern: str) -> bool:
+    # fnmatch compiles every pattern, and a workflow of many nodes has many that are plain names.
+    return fnmatchcase(part, pattern) if any(letter in pattern for letter in "*?[") else part == pattern
 
 
 def option_list(given: Iterable[Any] | str | None) -> list[str]:

@@ -6,11 +6,10 @@ The keys of ``backend_state`` are those of ``jobsapi/backends/condor/observe/``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -18,89 +17,26 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from jobsapi import policy
 from jobsapi.exceptions import JobsApiError
-from jobsapi.models import CondorJob, CondorWorkflow, Job, PartWish
-from jobsapi.status import RUNNING, Status
-from jobsapi.web import logs
+from jobsapi.models import CondorJob, CondorWorkflow, Job
+from jobsapi.status import Status
 from jobsapi.web.access import managed_job, visible_job
+from jobsapi.web.inside.fragment import Inside
+from jobsapi.web.inside.nodes import Vertex, listed, vertices
+from jobsapi.web.inside.procs import failed, groups
+from jobsapi.web.job import frame, logs
 from jobsapi.web.requests import NO_CONTENT, from_htmx, positive, reload
-from jobsapi.web.rows import TONES, WISHES, Row, duration
+from jobsapi.web.rows import Row, duration
 
 PAGE = 100
 """Nodes on a page."""
 
 VERBS: Mapping[str, str] = {"stop": "cancel", "pause": "hold", "resume": "release"}
 """What each button asks for."""
-
-OUTCOMES: Mapping[str, Status] = {"ok": Status.COMPLETE, "bad": Status.ERROR, "removed": Status.ABORTED}
-"""The status of parts that have ended, by the name under which ``backend_state["ended"]`` keeps their numbers."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of a workflow."""
-
-    name: str
-    type: str
-    after: str
-    code: str
-    status: str
-    tone: str
-    wish: str
-    message: str
-    retries: int
-    native_id: str
-    ran: str
-    """Where, how long, and with how much memory."""
-    can_stop: bool
-    can_pause: bool
-    can_resume: bool
-    logs: str
-
-    @classmethod
-    def of(cls, name: str, state: Mapping[str, Any], wish: str, type: str = "", after: Collection[str] = ()) -> Self:
-        """A node as ``backend_state["nodes"]`` has it; ``after`` are its parents."""
-        status = Status(state.get("status", Status.PENDING))
-        native_id = str(state.get("native_id") or "")
-        is_there = bool(native_id) and status in RUNNING | {Status.SUBMITTED, Status.PAUSED} and wish != "cancel"
-        return cls(
-            name=name,
-            type=type,
-            after=", ".join(after),
-            code=status.value,
-            status=str(status.label),
-            tone=TONES[status],
-            wish=WISHES.get(wish, ""),
-            message=str(state.get("message") or ""),
-            retries=int(state.get("retries") or 0),
-            native_id=native_id,
-            ran=", ".join(_ran(state)),
-            can_stop=is_there,
-            can_pause=is_there and status in RUNNING and wish != "hold",
-            can_resume=is_there and (status is Status.PAUSED or bool(state.get("held"))) and wish != "release",
-            logs=logs.address(find=f"/{name}/") if native_id else "",
-        )
-
-
-class Group(NamedTuple):
-    """How many parts of a job are in one state, and which, as far as it is known."""
-
-    name: str
-    tone: str
-    amount: int
-    numbers: str = ""
-
-
-class Failed(NamedTuple):
-    """A part that ended badly."""
-
-    number: str
-    words: str
-    logs: str
 
 
 class Fact(NamedTuple):
@@ -125,9 +61,11 @@ def job_parts(request: HttpRequest, job_id: int) -> HttpResponse:
         if from_htmx(request):  # deleted while it was shown
             return reload()
         raise
-    row, view = Row.of(job), _nodes(request, job)
+    row, found = Row.of(job), vertices(job) if isinstance(job, CondorWorkflow) else []
+    view = _nodes(request, found)
     shown = {
         "row": row,
+        "manages": policy.may_manage(request.user, job),
         "facts": list(facts(job)),
         "groups": list(groups(job)),
         "failed": list(failed(job)),
@@ -138,8 +76,13 @@ def job_parts(request: HttpRequest, job_id: int) -> HttpResponse:
     version = blake2b(repr(shown).encode("utf-8", "replace"), digest_size=6).hexdigest()
     if request.GET.get("seen") == version:
         return HttpResponse(status=NO_CONTENT)
-    poll = logs.address(status=view["status"], page=view["number"], seen=version)
-    return render(request, "jobsapi/parts.html", {**shown, "job": job, "poll": poll, "now": timezone.now()})
+    context = {
+        **frame.frame(request, job, row.parts),
+        **shown,
+        "poll": logs.address(status=view["status"], page=view["number"], seen=version),
+        "inside": Inside.of(job, request.user, found) if found else None,
+    }
+    return render(request, "jobsapi/parts.html", context)
 
 
 @login_required
@@ -198,58 +141,9 @@ def facts(job: Job) -> Iterator[Fact]:
         yield Fact("Removed", str(state["removed"]))
 
 
-def groups(job: Job) -> Iterator[Group]:
-    """The parts of a job by status."""
-    if not isinstance(job, CondorJob) or job.progress_total < 2:
-        return
-    ended, left = job.backend_state.get("ended") or {}, job.progress_total
-    for outcome, status in OUTCOMES.items():
-        if count := _count(ended.get(outcome, "")):
-            left -= count
-            yield Group(str(status.label), TONES[status], count, str(ended[outcome]).replace(",", ", "))
-    held = int((job.backend_state.get("hold") or {}).get("parts") or 0)
-    if held:
-        yield Group(str(Status.PAUSED.label), TONES[Status.PAUSED], held)
-    if left > held:
-        yield Group("Running or waiting", TONES[Status.RUNNING], left - held)
-
-
-def failed(job: Job) -> Iterator[Failed]:
-    """The parts that failed, of a job that has several: the first of them, if there are many."""
-    if isinstance(job, CondorJob) and job.progress_total > 1:
-        for part in job.backend_state.get("failed") or []:
-            number = str(part.get("part", ""))
-            yield Failed(number, str(part.get("words", "")), logs.address(find=f".{job.native_id}.{number}."))
-
-
-def nodes(job: CondorWorkflow) -> list[Node]:
-    """The nodes of a workflow, as they were made, and behind them those of its splices."""
-    wishes = dict(PartWish.objects.filter(job=job.pk).values_list("part", "verb"))
-    states, made = job.node_states, job.graph()
-    known = {node.name for node in made}
-    inner = sorted(states.keys() - known)
-    # HTCondor knows of a splice only the nodes in it, which are called SPLICE+NODE.
-    spliced = {name.partition("+")[0] for name in inner} - states.keys()
-    found = [
-        Node.of(node.name, states.get(node.name, {}), wishes.get(node.name, ""), node.type, node.parent_names)
-        for node in made
-        if node.name not in spliced
-    ]
-    return found + [Node.of(name, states[name], wishes.get(name, "")) for name in inner]
-
-
-def _ran(state: Mapping[str, Any]) -> Iterator[str]:
-    if state.get("where"):
-        yield f"on {state['where']}"
-    if state.get("run_time"):
-        yield _seconds(state["run_time"])
-    if state.get("memory"):
-        yield f"{state['memory']:,} MB"
-
-
-def _nodes(request: HttpRequest, job: Job) -> dict[str, Any]:
+def _nodes(request: HttpRequest, found: Sequence[Vertex]) -> dict[str, Any]:
     """The nodes that a page shows, and how many there are in each status."""
-    every = nodes(job) if isinstance(job, CondorWorkflow) else []
+    every = listed(found)
     code, number = request.GET.get("status", ""), positive(request.GET.get("page"))
     counted = Counter(node.code for node in every)
     chosen = [node for node in every if code in ("", node.code)]
@@ -263,12 +157,6 @@ def _nodes(request: HttpRequest, job: Job) -> dict[str, Any]:
         "has_next": len(chosen) > start + PAGE,
         "query": logs.address(status=code, page=number),
     }
-
-
-def _count(ranges: object) -> int:
-    """How many numbers ``"0-41,43"`` names."""
-    pieces = [piece.partition("-") for piece in str(ranges or "").split(",") if piece]
-    return sum(int(last or first) - int(first) + 1 for first, _, last in pieces)
 
 
 def _seconds(length: Any) -> str:

@@ -39,6 +39,12 @@ class Download(StreamingHttpResponse):
         self._file.close()
 
 
+def plain_name(name: str) -> str:
+    """A file's name as a header can carry it, and as other systems take it: without control characters and slashes."""
+    kept = "".join(letter if letter.isprintable() and letter not in "/\\" else "_" for letter in name)
+    return kept.encode("utf-8", "replace").decode() or "file"
+
+
 def _pieces(file: IO[bytes], length: int) -> Iterator[bytes]:
     """``length`` bytes, also of a file that grows meanwhile."""
     with file:

@@ -1,0 +1,1 @@
+"""The pages of one job: everything about it, its logs, its results, its files."""
