@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from jobsapi.models import CondorScheduler, CondorWorkflow, CondorWorkflowSpliceNode, Job, PartWish
 from jobsapi.status import Status
-from jobsapi.web import parts
+from jobsapi.web.inside import parts
 
 pytestmark = pytest.mark.django_db
 
@@ -148,7 +148,7 @@ class TestWorkflow:
         states = {f"N{n}": {"status": "ERR" if n % 10 == 3 else "COM", "native_id": str(n)} for n in range(120)}
         flow = workflow_row(**states)
 
-        with django_assert_max_num_queries(6):  # the account, the job, its wishes, nodes and links
+        with django_assert_max_num_queries(7):  # session, account, job, owner, wishes, nodes, links
             first = text(browser.get(page_of(flow)))
         second = text(browser.get(page_of(flow), {"status": "ERR", "page": 2}))
 
@@ -190,12 +190,12 @@ class TestManyParts:
 
     def test_what_is_held_of_it_is_resumed_though_the_job_is_not_paused(self, browser, condor_row):
         job = condor_row("many", Status.VARIOUS, progress_total=8, backend_state=HALF)
-        assert "Resume job" in text(browser.get(page_of(job)))
+        assert "Resume what is held" in text(browser.get(page_of(job)))
 
         answer = browser.post(f"{page_of(job)}resume/", {"part": "", "all": "yes"}, follow=True)
 
         assert "Asked to resume the job." in text(answer)
-        assert "Resume job" not in text(answer)
+        assert "Resume what is held" not in text(answer)
         job.refresh_from_db()
         assert job.requested == "release"
 
@@ -249,7 +249,7 @@ def test_a_scheduler_that_cannot_be_reached_changes_no_status_and_is_told(browse
 
 def test_an_unchanged_page_is_refreshed_without_a_body(browser, workflow_row, change):
     flow = workflow_row(A={"status": "RUN", "native_id": "14"})
-    poll = re.search(r'hx-get="([^"]+)"', text(browser.get(page_of(flow), {"status": "RUN"})))[1]
+    poll = re.search(r'id="parts" hx-get="([^"]+)"', text(browser.get(page_of(flow), {"status": "RUN"})))[1]
     assert "status=RUN" in poll
     asked = {"headers": {"HX-Request": "true"}}
 
@@ -274,8 +274,8 @@ def test_a_page_whose_job_or_session_is_gone_is_loaded_anew(browser, workflow_ro
 
 def test_an_ended_job_is_not_asked_for_again(browser, condor_row):
     page = text(browser.get(page_of(condor_row("done", Status.COMPLETE))))
-    assert "hx-get" not in page
-    assert "<button" not in page.partition("<main>")[2]
+    assert 'hx-trigger="every' not in page
+    assert "<button" not in page.partition('id="parts"')[2]
 
 
 def test_the_parts_of_others_are_not_there(browser, condor_row, bob):
