@@ -14,7 +14,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PIP_NO_BINARY PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-floor extras docs screenshot benchmark crowd lint ruff types migrations deployment imports constraints clean
+.PHONY: help demo test test-servers test-floor extras docs screenshots benchmark crowd lint ruff types migrations deployment imports constraints clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -32,8 +32,8 @@ docs: $(VENV)/dev.stamp ## The documentation, as a site in build/docs
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
 
-screenshot: $(VENV)/dev.stamp ## The picture of the Jobs page in the README, taken anew in Chromium
-	@$(BIN)/python docs/make_screenshot.py
+screenshots: $(VENV)/dev.stamp ## The pictures of pages in the README and the documentation, taken anew in Chromium
+	@$(BIN)/python docs/make_screenshots.py $(ARGS)
 
 benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on this machine
 	@$(BIN)/python -m benchmarks.execute

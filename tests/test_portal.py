@@ -83,13 +83,14 @@ def tide(tmp_path):
 
 
 def test_a_site_without_an_app_has_the_table_of_jobs_as_its_home_and_a_login_page(site):
-    answers = site("/", "/jobs/", "/accounts/login/", "/demo/", "/static/jobsapi/table.css")
+    answers = site("/", "/jobs/", "/accounts/login/", "/demo/", "/static/jobsapi/table.css", "/favicon.ico")
     assert answers["/"][:2] == [302, "/jobs/"]
     assert answers["/jobs/"][:2] == [302, "/accounts/login/?next=/jobs/"]
     assert answers["/accounts/login/"][0] == 200
     assert "<h1>Log in</h1>" in answers["/accounts/login/"][2]
     assert answers["/demo/"][0] == 404
     assert answers["/static/jobsapi/table.css"][0] == 200
+    assert answers["/favicon.ico"][:2] == [302, "/static/jobsapi/icon.svg"]
 
 
 def test_the_environment_alone_adds_an_app_with_its_addresses_and_templates(site, tide):

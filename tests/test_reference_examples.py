@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+from django.template import RequestContext, Template
 
 from jobsapi.app import JobsApp, SchedulerSetting
 from jobsapi.compute import (
@@ -17,6 +18,7 @@ from jobsapi.compute import (
     list_schedulers,
 )
 from jobsapi.exceptions import SchedulerNotAssigned
+from jobsapi.gizmos import JobsTable
 from jobsapi.manager import JobManager
 from jobsapi.models import CondorScheduler, DaskScheduler, Job, Scheduler, SchedulerAssignment
 from jobsapi.testing import FakeBackend
@@ -59,10 +61,21 @@ job_manager.get_job(job_id=27)
 # get job with id of 27 only if it was created by current user
 job_manager.get_job(job_id=27, user=request.user)
 """
-JOBS_OF_THE_USER = """
+JOBS_TABLE = """
 job_manager = app.get_job_manager()
 
 jobs = job_manager.list_jobs(request.user)
+
+jobs_table_options = JobsTable(
+    jobs=jobs,
+    column_fields=('id', 'name', 'description', 'creation_time', 'execute_time'),
+    actions=['run', 'resubmit', '|', 'logs', '|', 'terminate', 'delete'],
+    hover=True,
+    striped=False,
+    bordered=False,
+    condensed=False,
+    results_url='app_name:results_controller',
+)
 """
 CALLBACK = """
 job_manager = app.get_job_manager()
@@ -132,9 +145,20 @@ class TestExamples:
         make_job().save()
 
         run(names, IMPORT, GET_MANAGER, RETRIEVE)
-        run(names, JOBS_OF_THE_USER)
 
-        assert [job.name for job in names["jobs"]] == ["job"]
+    def test_showing_them_in_a_table_of_ported_templates(self, names, make_job, manager, django_user_model):
+        make_job("flood").save()
+        manager.create_job("another's", django_user_model.objects.create_user("bob"), job_type="BASIC").save()
+        names["JobsTable"] = JobsTable
+
+        run(names, IMPORT, JOBS_TABLE)
+        context = RequestContext(names["request"], {"jobs_table_options": names["jobs_table_options"]})
+        shown = Template("{% load jobsapi %}{% gizmo jobs_table_options %}").render(context)
+
+        assert "flood" in shown
+        assert "another" not in shown
+        for words in ("Description", "Creation time", "Run again", "Logs", "Delete"):
+            assert words in shown
 
     def test_getting_the_callback_url(self, names, user):
         names["job_id"] = 27

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
+from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.urls import URLResolver, include, path
 from django.utils.module_loading import module_has_submodule
 from django.views.generic import RedirectView
@@ -20,6 +22,7 @@ def addresses_of(names: Collection[str]) -> Iterator[URLResolver]:
 
 urlpatterns = [
     path("", include("jobsapi.web.urls")),
+    path("favicon.ico", lambda request: redirect(static("jobsapi/icon.svg"))),  # pages of the admin name none
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
     *addresses_of(settings.PORTAL_APPS),

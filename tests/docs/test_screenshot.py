@@ -1,8 +1,9 @@
-"""``make screenshot`` takes a picture of real jobs, and leaves nothing behind."""
+"""``make screenshots`` takes pictures of real jobs, and leaves nothing behind."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -12,24 +13,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import DOCS
+from tests.docs.blocks import DOCS, ROOT
 from tests.rig.services import missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 
+IMAGES = DOCS / "images"
+OF_HTCONDOR = {"log.png", "workflow.png"}
 
-@pytest.fixture(autouse=True)
+
+@pytest.fixture
 def chromium() -> None:
     if shutil.which("chromium") is None:
         missing("Chromium is not installed: run scripts/install-test-services")
 
 
 @pytest.mark.timeout(300)
-def test_the_picture_is_taken_and_no_process_is_left(tmp_path):
-    picture, mark = tmp_path / "jobs.png", f"SCREENSHOT={uuid.uuid4()}"
+def test_the_pictures_are_taken_and_no_process_is_left(chromium, tmp_path):
+    mark = f"SCREENSHOT={uuid.uuid4()}"
 
     done = subprocess.run(
-        [sys.executable, DOCS / "make_screenshot.py", picture],
+        [sys.executable, DOCS / "make_screenshots.py", tmp_path, "--without-htcondor"],
         env={**os.environ, "SCREENSHOT": mark.partition("=")[2]},
         capture_output=True,
         text=True,
@@ -39,12 +43,19 @@ def test_the_picture_is_taken_and_no_process_is_left(tmp_path):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert processes_with(mark) == []
-    assert size(picture)[0] == 1920
-    assert picture.stat().st_size < 300_000
+    taken = {picture.name: size(picture) for picture in tmp_path.iterdir()}
+    assert taken.keys() == {picture.name for picture in IMAGES.glob("*.png")} - OF_HTCONDOR
+    assert {name: width for name, (width, _) in taken.items() if width != 1600} == {"phone.png": 390}
 
 
-def test_the_picture_in_the_readme_is_of_that_size():
-    assert size(DOCS / "images" / "jobs.png")[0] == 1920
+def test_each_picture_is_small_and_shown_with_words_for_those_who_do_not_see_it():
+    pictures = {picture.name for picture in IMAGES.glob("*.png")}
+    pages = [ROOT / "README.md", *DOCS.glob("*.md")]
+    shown = re.findall(r"!\[([^\]]*)\]\((?:docs/)?images/([\w-]+\.png)\)", "".join(page.read_text() for page in pages))
+
+    assert {name for _, name in shown} == pictures
+    assert [name for words, name in shown if len(words) < 20] == []
+    assert [name for name in pictures if (IMAGES / name).stat().st_size > 200_000] == []
 
 
 def size(picture: Path) -> tuple[int, int]:
