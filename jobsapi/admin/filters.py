@@ -20,6 +20,8 @@ COUNTED = 10_000
 """Jobs that a list is counted, and can be leafed through, up to."""
 OWNERS = 50
 """Owners that are offered to choose from. Jobs of others are found by searching for their names."""
+DIGITS = 18
+"""What a number of a row has at most: SQLite refuses to compare with one beyond 64 bits."""
 HEAVY = ("spec", "backend_state", "extended_properties", "description")
 """What no row of the list shows; of a large workflow it may be a megabyte."""
 
@@ -99,7 +101,8 @@ class ByNumber(Chosen):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = str(self.value() or "")
-        return super().queryset(request, queryset) if not value or value.isdecimal() else queryset.none()
+        is_number = value.isdecimal() and len(value) <= DIGITS
+        return super().queryset(request, queryset) if not value or is_number else queryset.none()
 
 
 class SchedulerFilter(ByNumber):

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
-from django.db.models import QuerySet
+from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -24,11 +24,14 @@ from jobsapi.admin.filters import (
     SchedulerFilter,
     StatusFilter,
 )
+from jobsapi.admin.history import History
 from jobsapi.admin.tasks import tasks_of
 from jobsapi.exceptions import InvalidJob, JobsApiError
-from jobsapi.models import Job, JobEvent, JobShare, Scheduler
+from jobsapi.models import Job, JobShare, Scheduler
 from jobsapi.models.deletion import CARRIED
 
+AT_ONCE = 500
+"""Jobs that one request stops or runs again: each costs some ten statements, and a browser waits for all of them."""
 TOLD = 5
 """Refusals of one action that are told one by one: browsers keep few messages, and nobody reads a thousand."""
 TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"
@@ -37,24 +40,6 @@ SOON = timedelta(seconds=1)
 
 
 KEPT = ("extended_properties", "spec", "backend_state")
-
-
-class History(admin.TabularInline):  # type: ignore[type-arg]
-    """What happened to a job."""
-
-    model = JobEvent
-    verbose_name_plural = "history"
-    fields = readonly_fields = ("when", "attempt", "status", "by", "message", "detail")
-    extra = 0
-
-    @admin.display(description="time")
-    def when(self, event: JobEvent) -> str:
-        return f"{timezone.localtime(event.time):{TO_THE_SECOND}}"
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    has_change_permission = has_delete_permission = has_add_permission
 
 
 class Sharing(admin.TabularInline):  # type: ignore[type-arg]
@@ -72,6 +57,15 @@ class Sharing(admin.TabularInline):  # type: ignore[type-arg]
         return request.user.has_perm("jobsapi.change_job")
 
     has_add_permission = has_delete_permission = has_change_permission
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JobShare]:
+        return super().get_queryset(request).select_related("group")
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey[Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """The groups are read once, and not for each of those that the job is shared with."""
+        field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        field.choices = list(field.choices)
+        return field
 
 
 class JobForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -125,7 +119,7 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("-id",)
     search_fields = ("name", "native_id", "id__exact")
     search_help_text = "A name, a number, a scheduler’s own id, or a user."
-    inlines = (Sharing, History)
+    inlines = (Sharing,)
     actions = ("stop", "resubmit", "refresh")
 
     @admin.display(description="status", ordering="_status")
@@ -170,9 +164,11 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """With the way to the job's own page, and what Celery has kept of it."""
-        job = self.get_object(request, object_id)
-        found = {} if job is None else {"job_page": page_of(job), "celery_tasks": tasks_of(job)}
+        """With the way to the job's own pages, its history, and what Celery has kept of it."""
+        found: dict[str, Any] = {}
+        if (job := self.get_object(request, object_id)) is not None:
+            found = {"job_page": page_of("jobsapi:job", job), "logs_page": page_of("jobsapi:job-logs", job)}
+            found |= {"history": History.of(job), "celery_tasks": tasks_of(job)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **found})
 
     def get_deleted_objects(
@@ -215,6 +211,10 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _each(self, request: HttpRequest, jobs: QuerySet[Job], command: Callable[[Job], None], done: str) -> None:
         """Do it to each job by itself; what is refused says why, and keeps none of the others from it."""
+        if jobs.order_by()[: AT_ONCE + 1].count() > AT_ONCE:
+            much = f"Nothing was done: these are more than {AT_ONCE} jobs, too many for one request."
+            self.message_user(request, f"{much} Search, or choose a filter, until fewer match.", messages.ERROR)
+            return
         count, refused = 0, 0
         for job in jobs.iterator(chunk_size=500):
             try:
@@ -230,10 +230,10 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, f"{count:,} {done}.", messages.SUCCESS)
 
 
-def page_of(job: Job) -> str:
-    """The address of the job's own page; empty on a site that has none."""
+def page_of(name: str, job: Job) -> str:
+    """The address of one of the job's own pages; empty on a site that has none."""
     try:
-        return reverse("jobsapi:job", args=[job.pk])
+        return reverse(name, args=[job.pk])
     except NoReverseMatch:
         return ""
 

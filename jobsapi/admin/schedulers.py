@@ -127,8 +127,11 @@ class SchedulerAdmin(TestedAdmin):
             return f"given up {moment(scheduler.given_up_at)}"
         if scheduler.unreachable_since is not None:
             return f"no, since {moment(scheduler.unreachable_since)}"
-        known = [time for time in (scheduler.polled_at, scheduler.checked_at) if time is not None]
-        return f"yes, {moment(max(known))}" if known else "not asked yet"
+        report = scheduler.report
+        tested_at = scheduler.checked_at if report.outcome in ("good", "doubtful") else None
+        if known := [time for time in (scheduler.polled_at, tested_at) if time is not None]:
+            return f"yes, {moment(max(known))}"
+        return "not known, see the last test" if report.outcome else "not asked yet"
 
     @admin.display(description="active jobs", ordering="active")
     def active_jobs(self, scheduler: Any) -> str:
@@ -165,10 +168,10 @@ class SchedulerAdmin(TestedAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """A test says nothing of another host, or of another login."""
+        """A test says nothing of another host, or of another login; one that is under way loses its lease."""
         super().save_model(request, obj, form, change)
         if self.settings_of_connection & set(form.changed_data):
-            Scheduler.objects.filter(pk=obj.pk).update(check_report={}, checked_at=None)
+            Scheduler.objects.filter(pk=obj.pk).update(check_report={}, checked_at=None, check_leased_until=None)
 
     @admin.action(description="Give up the selected schedulers, as gone for good", permissions=["delete"])
     def give_up(self, request: HttpRequest, queryset: QuerySet[Scheduler]) -> TemplateResponse | None:

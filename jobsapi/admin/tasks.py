@@ -13,6 +13,7 @@ from urllib.parse import quote
 from django.apps import apps
 
 from jobsapi import conf
+from jobsapi.admin.history import ending, shortened
 from jobsapi.dispatch import message_ids
 from jobsapi.models import Job
 
@@ -33,13 +34,14 @@ class CeleryTask:
     error: str
     """The last line of ``traceback``."""
     traceback: str
+    """Its end, if it is long."""
     flower: str
     """The address of its page in Flower; empty when Flower's is not known."""
 
     @classmethod
     def of(cls, row: Any) -> CeleryTask:
-        """From a row of django-celery-results."""
-        traceback = str(row.traceback or "").strip()
+        """From a row of django-celery-results, with the ``end`` of its traceback."""
+        traceback = shortened(str(row.end or "").rstrip())
         over = row.status not in ("STARTED", "RETRY")
         return cls(
             verb=str(row.task_name or "").removeprefix("jobsapi."),
@@ -59,7 +61,8 @@ def tasks_of(job: Job) -> Sequence[CeleryTask] | None:
         return None
     results: Any = apps.get_model("django_celery_results", "TaskResult")
     rows = results.objects.filter(task_id__range=message_ids("job", job.pk)).order_by("-pk")
-    return [CeleryTask.of(row) for row in rows.defer("result", "meta", "task_args", "task_kwargs")[:SHOWN]]
+    rows = rows.annotate(end=ending("traceback")).defer("traceback", "result", "meta", "task_args", "task_kwargs")
+    return [CeleryTask.of(row) for row in rows[:SHOWN]]
 
 
 def flower_page(task_id: str) -> str:

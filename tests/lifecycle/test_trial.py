@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from jobsapi import lifecycle
 from jobsapi.backends.base import Finding, Outcome, Step
-from jobsapi.exceptions import InvalidJob, JobsApiError
+from jobsapi.compute import create_condor_scheduler
+from jobsapi.exceptions import BackendUnavailable, InvalidJob, JobsApiError
 from jobsapi.models import Scheduler
 from jobsapi.models.reports import Stage
 from jobsapi.testing import FakeBackend
@@ -208,3 +209,71 @@ def test_a_row_that_makes_no_sense_fails_at_its_first_step(silent, scheduler, se
     (step,) = stored().report.steps
     assert (step.title, step.outcome) == ("Connection", "bad")
     assert "has no host" in step.message
+
+
+def test_a_password_whose_key_is_gone_is_told_and_says_nothing_of_the_scheduler(fake, settings):
+    pool = create_condor_scheduler("pool", "submit.example.org")
+    pool.save()
+    pool.request_check()
+    assert stored().report.outcome == "good"
+    settings.JOBSAPI = {**settings.JOBSAPI, "BACKENDS": {}}
+    Scheduler.objects.update(_password="sealed with a key that is gone", last_error="It was away.")
+
+    stored().request_check()
+
+    (step,) = stored().report.steps
+    assert (stored().report.stage, step.outcome) == (Stage.OVER, "bad")
+    assert "its key is gone from SEALING_KEYS. Enter it again." in step.message
+    assert stored().last_error == "It was away."
+
+
+def test_a_test_begins_with_an_empty_report(silent, scheduler, monkeypatch):
+    scheduler.request_check()
+    lifecycle.check(scheduler.pk)
+    begun = []
+
+    def steps(self):
+        begun.append(stored().report)
+        yield Step("Connection", lambda: Finding("The fake is here."))
+
+    monkeypatch.setattr(FakeBackend, "check", steps)
+    scheduler.request_check()
+    lifecycle.check(scheduler.pk)
+
+    assert [(report.stage, report.steps, report.outcome) for report in begun] == [(Stage.UNDER_WAY, [], "")]
+
+
+def test_an_error_of_our_own_before_the_first_step_is_told(silent, scheduler, monkeypatch):
+    def steps(self):
+        yield from [1 // 0]
+
+    monkeypatch.setattr(FakeBackend, "check", steps)
+    scheduler.request_check()
+    lifecycle.check(scheduler.pk)
+
+    (step,) = stored().report.steps
+    assert stored().report.words == "failed at “Connection”"
+    assert step.message.startswith("ZeroDivisionError")
+    assert "Traceback" in step.detail
+
+
+def test_what_fails_while_a_test_clears_up_does_not_hide_what_it_has_found(silent, scheduler, monkeypatch):
+    def steps(self):
+        try:
+            yield Step("Connection", refuse)
+        finally:
+            clear_up()
+
+    def refuse():
+        raise BackendUnavailable("Connection refused.")
+
+    def clear_up():
+        raise InvalidJob("Its folder is still there.")
+
+    monkeypatch.setattr(FakeBackend, "check", steps)
+    scheduler.request_check()
+    lifecycle.check(scheduler.pk)
+
+    found = [(step.title, step.message) for step in stored().report.steps]
+    assert found == [("Connection", "Connection refused."), ("The test itself", "Its folder is still there.")]
+    assert stored().last_error == "Connection refused."

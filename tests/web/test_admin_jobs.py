@@ -17,7 +17,7 @@ from jobsapi.admin import filters
 from jobsapi.admin.jobs import JobAdmin
 from jobsapi.admin.tasks import tasks_of
 from jobsapi.dispatch import message_id
-from jobsapi.models import BasicJob, DaskJob, Job, JobShare, Scheduler
+from jobsapi.models import BasicJob, DaskJob, Job, JobEvent, JobShare, Scheduler
 from jobsapi.status import Status
 from tests.lifecycle.conftest import Mailbox
 from tests.web.test_admin import NO_INLINES, address
@@ -66,6 +66,13 @@ def test_jobs_are_found_by_type_status_app_scheduler_and_owner(admin_client, row
     assert listed(admin_client, user="x'y") == []
 
 
+@pytest.mark.parametrize("column", ["user", "scheduler", "q"])
+def test_a_number_that_no_database_has_finds_nothing(admin_client, row, column):
+    row("one")
+
+    assert listed(admin_client, **{column: "9" * 30}) == []
+
+
 def test_jobs_are_found_by_name_number_native_id_and_user(admin_client, row, bob):
     one, two = row("one"), row("two", user=bob, native_id="key-of-two")
 
@@ -101,20 +108,35 @@ def test_a_row_of_the_list_reads_no_large_column(admin_client, row, django_asser
     assert "backend_state" not in rows
 
 
+def ended_jobs(count, user, scheduler):
+    """So many jobs of a user's that have failed."""
+    columns = {"user": user, "label": "tests", "scheduler": scheduler, "_status": Status.ERROR}
+    ended = {"completion_time": timezone.now(), "execute_time": timezone.now()}
+    return Job.objects.bulk_create([DaskJob(name=f"job {number}", **columns, **ended) for number in range(count)])
+
+
 @pytest.fixture
 def thousand(ada, cluster_row):
-    """A thousand jobs of a user's that wait for a scheduler."""
-    columns = {"user": ada, "label": "tests", "scheduler": cluster_row, "_status": Status.ERROR}
-    ended = {"completion_time": timezone.now(), "execute_time": timezone.now()}
-    jobs = [DaskJob(name=f"job {number}", **columns, **ended) for number in range(1000)]
-    return Job.objects.bulk_create(jobs)
+    return ended_jobs(1000, ada, cluster_row)
 
 
-def test_a_thousand_refusals_are_told_in_a_few_words(admin_client, thousand):
-    page = act_on_all(admin_client, "stop", thousand)
+def test_many_refusals_are_told_in_a_few_words(admin_client, ada, cluster_row):
+    page = act_on_all(admin_client, "stop", ended_jobs(20, ada, cluster_row))
 
     assert page.count("has ended already") == 5
-    assert "995 others were refused, too." in page
+    assert "15 others were refused, too." in page
+
+
+@pytest.mark.parametrize("action", ["stop", "resubmit"])
+def test_more_jobs_than_one_request_can_serve_are_refused_with_a_way_out(
+    admin_client, thousand, action, django_assert_max_num_queries
+):
+    with django_assert_max_num_queries(20):
+        page = act_on_all(admin_client, action, thousand)
+
+    assert "Nothing was done: these are more than 500 jobs, too many for one request." in page
+    assert "Search, or choose a filter, until fewer match." in page
+    assert "has ended already" not in page
 
 
 def test_a_thousand_jobs_of_one_scheduler_cost_one_message(
@@ -169,6 +191,74 @@ def test_a_job_is_shared_with_groups_and_what_they_may_do_is_chosen(admin_client
 
     assert [(each.group, each.right) for each in JobShare.objects.filter(job=job.pk)] == [(group, "manage")]
     assert "hydrology" in text(admin_client.get(address("job", "change", job.pk)))
+
+
+def happens(job, count, **columns):
+    """Write so many events of a job."""
+    known = {"job_id": job.pk, "time": timezone.now(), "by": "worker", "status": Status.RUNNING, "attempt": 1}
+    events = [JobEvent(**{**known, "message": f"event {number};", **columns}) for number in range(count)]
+    return JobEvent.objects.bulk_create(events)
+
+
+def test_a_job_with_a_long_history_shows_the_newest_of_it_and_can_be_saved(admin_client, row):
+    job = row("before")
+    JobEvent.objects.filter(job=job.pk).delete()
+    events = happens(job, 520, detail="Traceback\n" + 20_000 * "<" + "\nValueError: the last words")
+    change = address("job", "change", job.pk)
+
+    page = admin_client.get(change).content.decode()
+
+    assert page.index("event 519;") < page.index("event 420;")
+    assert "event 419;" not in page
+    assert page.count("ValueError: the last words") == 100
+    assert len(page) < 2_500_000
+    assert f'href="{reverse("jobsapi:job-logs", args=[job.pk])}?before={events[420].pk}"' in page
+    assert "event 419;" in text(
+        admin_client.get(reverse("jobsapi:job-logs", args=[job.pk]), {"before": events[420].pk})
+    )
+    fields = dict(re.findall(r'<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"', page))
+    admin_client.post(change, {**NO_INLINES, "priority": 0, **fields, "name": "after"})
+    job.refresh_from_db()
+    assert job.name == "after"
+
+
+def test_a_short_history_is_shown_whole_and_leads_nowhere(admin_client, row):
+    job = row("new")
+    happens(job, 3)
+
+    page = text(admin_client.get(address("job", "change", job.pk)))
+
+    assert "event 0;" in page
+    assert "Earlier ones" not in page
+
+
+def test_the_page_of_a_job_costs_the_same_however_much_has_become_of_it(
+    admin_client, row, django_assert_max_num_queries
+):
+    job = row("busy")
+    change = address("job", "change", job.pk)
+    with django_assert_max_num_queries(30) as before:
+        admin_client.get(change)
+    happens(job, 150)
+    for number in range(20):
+        job.share(Group.objects.create(name=f"group {number}"))
+        task(job.pk)
+
+    with django_assert_max_num_queries(len(before)):
+        page = text(admin_client.get(change))
+
+    assert page.count(f"may view job {job.pk}") == 20
+
+
+def test_celery_tasks_are_shown_with_the_end_of_their_tracebacks(admin_client, row):
+    job = row("mine")
+    for _ in range(60):
+        task(job.pk, status="FAILURE", traceback="Traceback\n" + 50_000 * "x" + "\nValueError: the last words")
+
+    page = text(admin_client.get(address("job", "change", job.pk)))
+
+    assert page.count("<summary>ValueError: the last words</summary>") == 50
+    assert len(page) < 400_000
 
 
 def task(job, verb="submit", **columns):

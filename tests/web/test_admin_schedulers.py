@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from jobsapi import lifecycle
 from jobsapi.backends.base import Finding, Outcome, Step
-from jobsapi.exceptions import HostKeyNotAccepted
+from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
 from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models import CondorScheduler, DaskScheduler, Heartbeat, Scheduler
 from jobsapi.models.reports import StepReport, kept
@@ -167,6 +167,51 @@ def test_another_host_makes_an_earlier_test_void(admin_client, fake, cluster_row
 
     admin_client.post(change, {"name": "renamed", "host": "other:8786"})
     assert "its settings were changed since" in text(admin_client.get(test_page(cluster_row)))
+
+
+@pytest.mark.parametrize("ending", [lambda: Finding("Done."), lambda: 1 // 0, "refuse"])
+def test_a_test_under_way_says_nothing_of_settings_that_are_changed_meanwhile(
+    admin_client, fake, cluster_row, monkeypatch, ending
+):
+    def refuse():
+        raise BackendUnavailable("Connection refused.")
+
+    def changed():
+        change = address("daskscheduler", "change", cluster_row.pk)
+        admin_client.post(change, {"name": "cluster", "host": "other:8786"})
+        return refuse() if ending == "refuse" else ending()
+
+    tried = []
+
+    def steps(self):
+        yield Step("Connection", changed)
+        yield Step("Next", lambda: tried.append(self.scheduler.host))
+
+    monkeypatch.setattr(FakeBackend, "check", steps)
+    ask(admin_client, cluster_row)
+    lifecycle.check(cluster_row.pk)
+
+    changed_row = Scheduler.objects.get()
+    assert (changed_row.host, changed_row.unreachable_since, changed_row.failures) == ("other:8786", None, 0)
+    assert "its settings were changed since" in text(admin_client.get(test_page(cluster_row)))
+    assert tried == []
+    assert changed_row.request_check()
+
+
+def test_a_test_that_failed_is_not_taken_for_an_answer(admin_client, fake, cluster_row, monkeypatch):
+    def steps(self):
+        yield from [1 // 0]
+
+    monkeypatch.setattr(FakeBackend, "check", steps)
+    Scheduler.objects.update(polled_at=None)
+    assert "not asked yet" in text(admin_client.get(LIST))
+    ask(admin_client, cluster_row)
+    lifecycle.check(cluster_row.pk)
+
+    page = text(admin_client.get(LIST))
+
+    assert "not known, see the last test" in page
+    assert "yes, " not in page
 
 
 def test_the_action_of_the_list_tests_many_and_leads_to_each(admin_client, fake, cluster_row):
