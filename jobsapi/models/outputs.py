@@ -68,8 +68,7 @@ def look_for(workspace: str, outputs: Mapping[str, str]) -> list[Output]:
         except (OSError, InvalidJob) as error:
             found.append(Output(name, path, problem=str(error)))
         else:
-            modified = datetime.fromtimestamp(status.st_mtime, timezone.get_current_timezone())
-            found.append(Output(name, path, status.st_size, modified))
+            found.append(Output(name, path, status.st_size, _modified(status)))
     return found
 
 
@@ -155,6 +154,15 @@ def open_file(workspace: str, parts: Sequence[str]) -> IO[bytes]:
     return _open_plain((*_below_root(workspace).parts, *parts[:-1]), parts[-1] if parts else "")
 
 
+def is_plain_folder(workspace: str, parts: Sequence[str]) -> bool:
+    """Whether ``parts`` lead to a folder of a workspace without any symbolic link on the way."""
+    try:
+        with _folder((*_below_root(workspace).parts, *parts)):
+            return True
+    except (OSError, InvalidJob):
+        return False
+
+
 def check_parts(parts: Sequence[str]) -> None:
     """Raises ``OutputNotAllowed`` unless each part names something in the folder that the one before it names."""
     for part in parts:
@@ -171,12 +179,20 @@ def _listed(name: str, folder: int) -> Listed | None:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:  # gone this very moment
         return None
-    modified = datetime.fromtimestamp(status.st_mtime, timezone.get_current_timezone())
+    modified = _modified(status)
     if stat.S_ISDIR(status.st_mode):
         return Listed(name, "folder", modified=modified)
     if stat.S_ISREG(status.st_mode):
         return Listed(name, "file", status.st_size, modified)
     return Listed(name, "link" if stat.S_ISLNK(status.st_mode) else "other", modified=modified)
+
+
+def _modified(status: os.stat_result) -> datetime | None:
+    """When a file was changed, as its owner has it; None for a time that no calendar has."""
+    try:
+        return datetime.fromtimestamp(status.st_mtime, timezone.get_current_timezone())
+    except (OverflowError, ValueError, OSError):  # as datetime.fromtimestamp() documents
+        return None
 
 
 def remove_folder(workspace: str, name: str) -> None:

@@ -269,6 +269,11 @@ class TestWorkflow:
     def test_a_final_node_is_one_of_the_same_table(self, workflow):
         assert node(workflow, "last", CondorWorkflowFinalNode).keyword == "FINAL"
 
+    def test_nothing_waits_for_a_final_node(self, workflow):
+        last = node(workflow, "last", CondorWorkflowFinalNode)
+        with pytest.raises(InvalidJob, match="A cannot wait for last: a FINAL node runs last"):
+            node(workflow, "A").add_parent(last)
+
 
 class TestParts:
     def test_what_is_wanted_of_a_proc_is_passed_on_once(self, running):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 
 import pytest
 
 from jobsapi.exceptions import InvalidJob, OutputNotAllowed
 from jobsapi.models import Job
-from jobsapi.models.outputs import remove_folder
+from jobsapi.models.outputs import list_folder, remove_folder
 from tests.rig import services
 
 
@@ -45,6 +46,27 @@ def test_an_output_is_offered_when_its_file_is_there(job, folder):
     assert (after.size, after.problem) == (11, "")
     with job.open_output("report") as file:
         assert file.read() == b"all is well"
+
+
+@pytest.fixture
+def far_future(settings):
+    """A root of workspaces whose file system keeps times that no calendar has, as tmpfs does."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
+        settings.JOBSAPI = {**settings.JOBSAPI, "WORKSPACE_ROOT": root}
+        yield
+
+
+def test_a_file_whose_time_no_calendar_has_is_offered_without_it(far_future, make_job):
+    job = make_job(workspace="ada", outputs={"report": "report.txt"})
+    report = job.ensure_workspace() / "report.txt"
+    report.write_text("all is well")
+    os.utime(report, (2**42, 2**42))
+
+    (output,) = job.find_outputs()
+    (entry,) = list_folder(job.workspace, []).entries
+
+    assert (output.size, output.modified, output.problem) == (11, None, "")
+    assert (entry.name, entry.size, entry.modified) == ("report.txt", 11, None)
 
 
 def test_what_is_not_there_yet_is_said(job):

@@ -105,17 +105,56 @@ def test_nodes_that_only_their_names_tell_apart_are_alike():
         **{f"check{n}": [f"run{n}"] for n in range(5)},
         "end": [f"check{n}" for n in range(5)],
     }
-    groups = alike(parents, {})
+    groups = alike(parents, {}, most=20)
     assert len(set(groups.values())) == 4
     assert len({groups[f"check{n}"] for n in range(5)}) == 1
 
-    groups = alike({**parents, "check3": ["run3", "start"]}, {})
+    groups = alike({**parents, "check3": ["run3", "start"]}, {}, most=20)
     assert groups["check3"] != groups["check1"] == groups["check0"]
     assert groups["run3"] != groups["run1"]
 
 
 def test_nodes_of_another_type_are_not_alike():
-    assert len(set(alike({"a": [], "b": []}, {"a": "JOB", "b": "SUBDAG"}).values())) == 2
+    assert len(set(alike({"a": [], "b": []}, {"a": "JOB", "b": "SUBDAG"}, most=2).values())) == 2
+
+
+class Name(str):
+    """A name that counts how often one of them is looked up."""
+
+    looked_up = 0
+
+    def __hash__(self):
+        Name.looked_up += 1
+        return super().__hash__()
+
+
+def chains(many: int, length: int) -> dict[str, list[str]]:
+    return {Name(f"{c}.{n}"): [Name(f"{c}.{n - 1}")] if n else [] for c in range(many) for n in range(length)}
+
+
+def test_nodes_that_differ_far_away_are_told_apart_without_looking_at_all_again_and_again():
+    parents = chains(40, 100)
+    Name.looked_up = 0
+
+    groups = alike(parents, {"0.99": "SUBDAG"}, most=250)
+
+    assert len(set(groups.values())) == 200
+    assert groups["0.0"] != groups["1.0"] == groups["39.0"]
+    assert Name.looked_up < 50 * len(parents)
+
+
+def test_a_graph_with_more_groups_than_are_drawn_is_given_up_as_soon_as_that_is_known():
+    assert alike(chains(40, 100), {"0.99": "SUBDAG"}, most=150) is None
+    parents = chains(1, 4_000)
+    Name.looked_up = 0
+    assert alike(parents, {}, most=250) is None
+    assert Name.looked_up < 25 * len(parents)
+
+
+def test_a_node_that_runs_last_stands_below_what_is_said_to_wait_for_it():
+    parents = {"end": [], "a": ["end"], "b": ["a"]}
+    assert layers(parents, ["end"]) == {"a": 0, "b": 1, "end": 2}
+    assert layout(parents, ["end"]).lines.keys() == {("a", "b")}
 
 
 def test_no_graph_takes_more_bends_than_can_be_drawn_in_time():

@@ -144,6 +144,15 @@ class TestWorkflow:
         assert float(boxes["end"].y) > max(float(boxes[name].y) for name in ("A", "S", "sub"))
         assert len(drawn.paths) == 1
 
+    def test_a_node_that_is_said_to_wait_for_the_final_one_is_drawn_all_the_same(self, browser, workflow_row):
+        flow = workflow_row(status=Status.COMPLETE, A={"status": "COM"})
+        end = CondorWorkflowFinalNode(name="end", workflow=flow, **PROGRAM)
+        end.save()
+        flow.nodes.get(name="A").parent_nodes.add(end)
+
+        assert browser.get(reverse("jobsapi:job-parts", args=[flow.pk])).status_code == 200
+        assert links(browser.get(inside_of(flow), **HTMX)).keys() == {"A", "end"}
+
     def test_many_nodes_that_are_alike_are_one_box_which_says_how_they_are(self, browser, large_flow):
         states = {f"run_{n:03}": {"status": "COM" if n < 200 else "RUN"} for n in range(300)}
         states |= {f"check_{n:03}": {"status": "ERR" if n == 7 else "COM" if n < 60 else "PEN"} for n in range(300)}
@@ -232,8 +241,15 @@ class TestUpdates:
         poll = poll_of(browser.get(inside_of(job), **HTMX))
         change(job, _status=Status.COMPLETE, completion_time=job.start_time)
         last = text(browser.get(poll, **HTMX))
-        assert "hx-get" not in last
+        assert "every 2s" not in last
         assert "1,043 of 1,043 done" in last
+
+    def test_one_that_is_run_again_on_the_same_page_is_followed_again(self, browser, row, change):
+        job = row(status=Status.COMPLETE)
+        first = browser.get(inside_of(job), **HTMX)
+        assert 'hx-trigger="jobs-changed from:body"' in text(first)
+        change(job, _status=Status.SUBMITTED, completion_time=None)
+        assert "every 2s" in text(browser.get(poll_of(first), **HTMX))
 
     def test_the_poll_of_a_job_that_is_gone_ends(self, browser, row):
         job = row(status=Status.COMPLETE)

@@ -59,5 +59,5 @@ def test_bars_follow_their_tasks_until_the_job_has_ended(page, row, change):
     assert answer.value.status == 204
     change(job, _status=Status.COMPLETE, completion_time=timezone.now())
     expect(tasks).to_contain_text("4 of 4 done")
-    expect(page.locator("[id$=-poll]")).not_to_have_attribute("hx-get", re.compile(""))
+    expect(page.locator("[id$=-poll]")).to_have_attribute("hx-trigger", "jobs-changed from:body")
     assert_not_reloaded(page)

@@ -41,7 +41,7 @@ def poll(client, shown, **query):
     """What htmx asks for while it shows the page ``shown``."""
     seen = re.findall(r'name="seen" value="([^"]+)"', text(shown))
     query = {"token": token_of(shown), "seen": seen, **query}
-    return client.get(reverse("jobsapi:table-changes"), query, headers={"HX-Request": "true"})
+    return client.post(reverse("jobsapi:table-changes"), query, headers={"HX-Request": "true"})
 
 
 def titles(page):
@@ -62,7 +62,7 @@ def test_nobody_sees_jobs_without_a_login(client):
 
 
 def test_a_page_whose_session_has_ended_is_loaded_anew_to_lead_to_the_login(client):
-    answer = client.get(reverse("jobsapi:table-changes"), headers={"HX-Request": "true"})
+    answer = client.post(reverse("jobsapi:table-changes"), headers={"HX-Request": "true"})
     assert answer["HX-Refresh"] == "true"
     assert answer.content == b""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import random
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -305,6 +306,21 @@ def test_following_ends_with_the_job_and_not_before_its_last_words(browser, floo
     assert not Reader(browser, flood, log=name).follows
 
 
+def test_a_page_that_says_it_began_long_ago_is_sent_the_end_and_not_all_that_would_have_to_go(browser, flood, write):
+    name = write("flood.out", b"")
+    os.truncate(flood.folder / name, 16 * 2**30)
+    reader = Reader(browser, flood, log=name)
+    number, offset, _, identity, *_ = reader.at["log-0-at"].split(".")
+    with (flood.folder / name).open("ab") as log:
+        log.write(b"news")
+
+    for last in ("0", str(2 * int(offset))):
+        reader.at = {"log-0-at": f"{number}.{offset}.{last}.{identity}.{name}"}
+        sent = reader.look()
+        assert 'hx-swap-oob="delete"' not in sent
+        assert "this is the end of it" in sent
+
+
 @pytest.mark.parametrize(
     "at", ["", "x", "0.0.0", "0.0.0..", "0.0.0..../../etc/passwd", "0.0.0.a./etc/passwd", "-1.0.0..good.out", "9" * 99]
 )
@@ -345,6 +361,53 @@ def test_a_text_is_found_with_the_lines_around_it(browser, flood, write):
     assert "Nothing in the whole log." in text(
         browser.get(page_of(flood), {"log": name, "search": "überlauf", "case": "yes"})
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("ÄRGER", "ärger"),
+        ("ΟΔΟΣ", "οδος"),
+        ("οδος", "ΟΔΟΣ"),
+        ("İZMİR ğ", "izmir Ğ"),
+        ("GROẞ", "groß"),
+        ("5 \u212b", "5 å"),
+        ("Ⱥ", "ⱥ"),
+        ("𐐀", "𐐨"),
+    ],
+)
+def test_capitals_and_small_letters_of_all_scripts_are_alike(written, wanted):
+    data = b"\xff\xc3" + f"{wanted[:-1]} {written} ".encode() + b"\xe2\x82"
+    hits = search.Needle.of(wanted, ignores_case=True).hits_in(data)
+    assert [data[begin:end].decode() for begin, end in hits] == [written]
+
+
+@pytest.mark.parametrize("wanted", ["ab", "äb", "É", "Σ", "å", "aÅ", "𐐨"])
+@pytest.mark.parametrize("ignores_case", [True, False])
+def test_no_hit_is_lost_or_found_twice_where_two_blocks_meet(monkeypatch, wanted, ignores_case):
+    monkeypatch.setattr(search, "BLOCK", 16)
+    monkeypatch.setattr(search, "BUDGET", 64)
+    monkeypatch.setattr(search, "MOST", 3)
+    dice, needle = random.Random(5), search.Needle.of(wanted, ignores_case=ignores_case)
+    for _ in range(100):
+        letters = dice.choices([*"abAB äéÉåÅ\u212bσςΣ𐐀𐐨\n", b"\xff", b"\xc3"], k=300)
+        data = b"".join(letter if isinstance(letter, bytes) else letter.encode() for letter in letters)
+        every = [begin for begin, _ in needle.hits_in(data)]
+
+        def read(offset, limit, data=data):
+            return data[offset : offset + limit]
+
+        forwards, position = [], 0
+        while position < len(data):
+            found = search.forwards(read, needle, position, len(data))
+            forwards += [hit.start for hit in found.hits]
+            position = found.end
+        backwards, position = [], len(data)
+        while position > 0:
+            found = search.backwards(read, needle, 0, position)
+            backwards = [hit.start for hit in found.hits] + backwards
+            position = found.start
+        assert forwards == backwards == every
 
 
 def test_what_is_found_is_escaped(browser, flood, write):
@@ -444,6 +507,22 @@ def test_a_log_is_known_by_its_name_as_by_looking_through_the_folder(condor_row,
     assert known == job.log_files() != {}
     for odd in ("", "./x.out", "A//logs/x", "../x.out", "/x.out", "a/" * 5_000 + "x.out"):
         assert job.log_path(odd) is None
+
+
+@pytest.mark.parametrize("pattern", ["**/logs/*", "*/logs/*", "A/logs/x.out", "A/*/x.out"])
+@pytest.mark.parametrize("link", ["A/logs", "A", ""])
+def test_what_lies_behind_a_link_is_not_even_named(browser, condor_row, tmp_path, pattern, link):
+    job = condor_row(backend_state={"logs": [pattern, "own.out"]})
+    outside = tmp_path / "outside"
+    (outside / Path("A/logs").relative_to(link or ".")).mkdir(parents=True)
+    (outside / Path("A/logs/x.out").relative_to(link or ".")).write_text("secret")
+    (job.folder / link).parent.mkdir(parents=True, exist_ok=True)
+    (job.folder / link).symlink_to(outside)
+    if link:
+        (job.folder / "own.out").write_text("own")
+
+    assert job.log_files().keys() == ({"own.out"} if link else set())
+    assert "x.out" not in text(browser.get(page_of(job)))
 
 
 def test_those_of_a_node_are_found_by_its_folder(browser, condor_row):

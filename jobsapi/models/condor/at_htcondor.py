@@ -16,7 +16,7 @@ from django.db import transaction
 from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import InvalidJob, OutputNotAllowed, TransitionNotAllowed
 from jobsapi.models.condor import rules
-from jobsapi.models.outputs import open_output, remove_folder
+from jobsapi.models.outputs import is_plain_folder, open_output, remove_folder
 from jobsapi.models.parts import PartWish
 from jobsapi.models.schedulers import CondorScheduler
 from jobsapi.models.spec import spec_property
@@ -131,11 +131,15 @@ class AtHTCondor(Job):
 
     def log_files(self) -> Mapping[str, str]:
         """Its logs, and those of its nodes and of DAGMan, once they are on this machine: see ``Job.list_logs``."""
-        if not self.files_are_here:
+        if not self.files_are_here or not is_plain_folder(self.workspace, [self.folder.name]):
             return {}
         patterns: Sequence[str] = self.backend_state.get("logs", ())
         found = {path for pattern in patterns for path in islice(self.folder.glob(pattern), MOST_LOGS)}
-        names = sorted(str(path.relative_to(self.folder)) for path in found)
+        paths = [path.relative_to(self.folder) for path in found]
+        # glob() walks through links, and what they lead to is not to be known even by name.
+        parents = {path.parent for path in paths}
+        plain = {each for each in parents if is_plain_folder(self.workspace, [self.folder.name, *each.parts])}
+        names = sorted(str(path) for path in paths if path.parent in plain)
         return {name: f"{self.folder.name}/{name}" for name in names}
 
     def log_path(self, name: str) -> str | None:

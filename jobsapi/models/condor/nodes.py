@@ -74,12 +74,14 @@ class CondorWorkflowNode(Kinded):
     def add_parent(self, parent: CondorWorkflowNode) -> None:
         """Have ``parent`` end well before this node starts. Both have to be saved.
 
-        Raises ``InvalidJob`` for a node of another workflow, and for one that comes after this one.
+        Raises ``InvalidJob`` for a node of another workflow, for one that comes after this one, and for a FINAL node.
         """
         if self.pk is None or parent.pk is None:
             raise InvalidJob("Save both nodes before one becomes the other's parent.")
         if parent.workflow_id != self.workflow_id:
             raise InvalidJob(f"{parent.name} is a node of another workflow, so {self.name} cannot wait for it.")
+        if parent.keyword == CondorWorkflowFinalNode.keyword:
+            raise InvalidJob(f"{self.name} cannot wait for {parent.name}: a FINAL node runs last.")
         if parent.pk == self.pk or parent.comes_after(self):
             raise InvalidJob(f"{parent.name} waits for {self.name} already: a workflow has no circles.")
         with transaction.atomic():

@@ -76,11 +76,15 @@ def layout(parents: Mapping[str, Collection[str]], last: Collection[str] = ()) -
 
 
 def layers(parents: Mapping[str, Collection[str]], last: Collection[str] = ()) -> dict[str, int]:
-    """The layer of each node: below all its parents, and a node without parents right above its children."""
+    """The layer of each node: below all its parents, and a node without parents right above its children.
+
+    Those of ``last`` are below all others, also below what is said to wait for them.
+    """
+    below_all = frozenset(last)
     children: defaultdict[str, list[str]] = defaultdict(list)
     missing = {}
     for name, of_name in parents.items():
-        known = {each for each in of_name if each in parents}
+        known = {each for each in of_name if each in parents and each not in below_all}
         missing[name] = len(known)
         for each in known:
             children[each].append(name)
@@ -95,41 +99,49 @@ def layers(parents: Mapping[str, Collection[str]], last: Collection[str] = ()) -
     for name in parents:
         if ranks[name] == 0 and children[name]:
             ranks[name] = max(min(ranks[child] for child in children[name]) - 1, 0)
-    lowest = max((rank for name, rank in ranks.items() if name not in last), default=-1)
-    return {**ranks, **{name: lowest + 1 for name in last if name in ranks}}
+    lowest = max((rank for name, rank in ranks.items() if name not in below_all), default=-1)
+    return {**ranks, **{name: lowest + 1 for name in below_all if name in ranks}}
 
 
-def alike(parents: Mapping[str, Collection[str]], kinds: Mapping[str, str]) -> dict[str, int]:
+def alike(parents: Mapping[str, Collection[str]], kinds: Mapping[str, str], most: int) -> dict[str, int] | None:
     """A number for each node, equal for nodes that nobody can tell apart by their kind and by what they are joined to.
 
-    Between the groups that this makes lines run downwards, too, since those of a group are in one layer.
+    None if there are more than ``most`` such groups. Between them lines run downwards, too, since those of a group are
+    in one layer.
     """
-    children: defaultdict[str, list[str]] = defaultdict(list)
+    joined = _joined(parents)
+    ranks = layers(parents)
+    numbers: dict[Hashable, int] = {}
+    groups = {name: numbers.setdefault((ranks[name], kinds.get(name, "")), len(numbers)) for name in parents}
+    members: defaultdict[int, list[str]] = defaultdict(list)
+    for name, group in groups.items():
+        members[group].append(name)
+    todo: Iterable[int] = list(members)
+    while todo and len(members) <= most:
+        moved: list[str] = []
+        for group in todo:
+            parts: defaultdict[Hashable, list[str]] = defaultdict(list)
+            for name in members[group]:
+                parts[tuple(frozenset(groups[each] for each in side) for side in joined[name])].append(name)
+            # The largest keeps the number, so that fewest others have to be looked at again.
+            members[group], *others = sorted(parts.values(), key=len, reverse=True)
+            for other in others:
+                groups.update(dict.fromkeys(other, len(members)))
+                members[len(members)] = other
+                moved += other
+        todo = list(dict.fromkeys(groups[each] for name in moved for side in joined[name] for each in side))
+    return groups if len(members) <= most else None
+
+
+def _joined(parents: Mapping[str, Collection[str]]) -> dict[str, tuple[list[str], list[str]]]:
+    """The parents and the children of each node."""
+    joined: dict[str, tuple[list[str], list[str]]] = {name: ([], []) for name in parents}
     for name, of_name in parents.items():
         for each in of_name:
-            children[each].append(name)
-    ranks = layers(parents)
-    groups = _numbered({name: (ranks[name], kinds.get(name, "")) for name in parents})
-    for _ in parents:
-        finer = _numbered(
-            {
-                name: (
-                    groups[name],
-                    tuple(sorted({groups[each] for each in parents[name] if each in groups})),
-                    tuple(sorted({groups[each] for each in children[name]})),
-                )
-                for name in parents
-            }
-        )
-        if len(set(finer.values())) == len(set(groups.values())):
-            break
-        groups = finer
-    return groups
-
-
-def _numbered(features: Mapping[str, Hashable]) -> dict[str, int]:
-    numbers: dict[Hashable, int] = {}
-    return {name: numbers.setdefault(feature, len(numbers)) for name, feature in features.items()}
+            if each in joined:
+                joined[name][0].append(each)
+                joined[each][1].append(name)
+    return joined
 
 
 Row = list[Hashable]

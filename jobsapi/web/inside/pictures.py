@@ -87,9 +87,10 @@ def _groups(
     """Which box each node is in, and what is said of that."""
     if len(parents) <= MOST_ALONE and max(Counter(ranks.values()).values(), default=0) <= WIDEST:
         return {name: name for name in parents}, ""
-    same = {name: str(number) for name, number in graph.alike(parents, kinds).items()}
-    if len(set(same.values())) <= MOST:
-        return same, ALIKE if len(set(same.values())) < len(parents) else ""
+    same = graph.alike(parents, kinds, MOST)
+    if same is not None:
+        note = ALIKE if len(set(same.values())) < len(parents) else ""
+        return {name: str(number) for name, number in same.items()}, note
     return {name: f"{ranks[name]} {kinds[name] == 'FINAL'}" for name in parents}, LAYERED
 
 

@@ -57,6 +57,11 @@ class Place(NamedTuple):
         return f"{self.number}.{self.offset}.{self.last}.{self.identity}.{self.name}"
 
     @property
+    def is_sound(self) -> bool:
+        """Whether a page of ours may have it: no piece is longer than what is sent at once."""
+        return 0 <= self.offset - self.last <= AT_ONCE
+
+    @property
     def chunk(self) -> int:
         """The chunk that its last piece lies in."""
         return self.last // CHUNK
@@ -115,7 +120,7 @@ def look(job: Job, place: Place) -> News | None:
                 why = "Another file has taken the place of this log."
             elif place.offset > log.end:
                 why = "This log was cut, and begins anew."
-            elif log.end - place.offset > AT_ONCE or place.offset < log.first:
+            elif log.end - place.offset > AT_ONCE or place.offset < log.first or not place.is_sound:
                 why = "More was written than can be shown at once: this is the end of it."
             if not why and place.offset == log.end:
                 return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import AnyStr, NamedTuple
 
 BUDGET = 32 * 1024**2
 """Bytes that one request looks through."""
@@ -59,7 +59,7 @@ class Excerpt(NamedTuple):
 class Needle:
     """What is looked for: plain text, as it is or in capitals and small letters alike."""
 
-    pattern: re.Pattern[bytes]
+    text: str
     length: int
     """Bytes of a hit, at most."""
     ignores_case: bool
@@ -67,23 +67,40 @@ class Needle:
     @classmethod
     def of(cls, text: str, *, ignores_case: bool) -> Needle:
         """``text`` must not be empty."""
-        letters = [_letter(letter, ignores_case) for letter in text[:LONGEST]]
-        pattern = b"".join(pattern for pattern, _ in letters)
-        return cls(re.compile(pattern), sum(length for _, length in letters), ignores_case)
+        text = text[:LONGEST].encode("utf-8", "replace").decode()
+        # A capital may have more bytes than its small letter, but not more than three: those with four have it both.
+        length = sum(max(len(letter.encode()), 3 if ignores_case else 0) for letter in text)
+        return cls(_folded(text) if ignores_case else text, length, ignores_case)
 
     def hits_in(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where it is in ``data``."""
-        # Bytes of ASCII letters alone change, so all offsets stay what they are.
-        return (match.span() for match in self.pattern.finditer(data.lower() if self.ignores_case else data))
+        """Where it is in ``data``. Linear in its length, whatever is looked for: no pattern is tried at each place."""
+        if not self.ignores_case or self.text.isascii():
+            # Bytes of ASCII letters alone change, so all offsets stay what they are.
+            yield from _places(data.lower() if self.ignores_case else data, self.text.encode())
+            return
+        letters = data.decode("utf-8", "surrogateescape")
+        before, position = 0, 0
+        for begin, end in _places(_folded(letters), self.text):
+            start = position + _length(letters[before:begin])
+            before, position = end, start + _length(letters[begin:end])
+            yield start, position
 
 
-def _letter(letter: str, ignores_case: bool) -> tuple[bytes, int]:
-    """The pattern of a letter, and its length in bytes."""
-    if not ignores_case or letter.isascii():
-        encoded = (letter.lower() if ignores_case else letter).encode("utf-8", "replace")
-        return re.escape(encoded), len(encoded)
-    variants = sorted({each.encode("utf-8", "replace") for each in (letter, letter.lower(), letter.upper())})
-    return b"(?:" + b"|".join(map(re.escape, variants)) + b")", max(map(len, variants))
+def _folded(text: str) -> str:
+    """In small letters, and as long as before: İ alone would become two, and Σ is one of two at the end of a word."""
+    return text.replace("İ", "I").lower().replace("ς", "σ")
+
+
+def _places(text: AnyStr, part: AnyStr) -> Iterator[tuple[int, int]]:
+    begin = text.find(part)
+    while begin >= 0:
+        end = begin + len(part)
+        yield begin, end
+        begin = text.find(part, end)
+
+
+def _length(letters: str) -> int:
+    return len(letters.encode("utf-8", "surrogateescape"))
 
 
 def forwards(read: Read, needle: Needle, start: int, end: int) -> Found:
@@ -108,12 +125,9 @@ def backwards(read: Read, needle: Needle, start: int, end: int) -> Found:
     while position > first:
         size = min(BLOCK, position - first)
         position -= size
-        here = [
-            Hit(position + begin, position + stop)
-            for begin, stop in needle.hits_in(read(position, size + needle.length - 1))
-            if begin < size
-        ]
-        hits = [*here, *hits]
+        places = needle.hits_in(read(position, size + needle.length - 1))
+        last = deque((place for place in places if place[0] < size), maxlen=MOST)
+        hits = [*(Hit(position + begin, position + stop) for begin, stop in last), *hits]
         if len(hits) >= MOST:
             hits = hits[-MOST:]
             return Found(tuple(hits), hits[0].start, end)
