@@ -30,6 +30,8 @@ from jobsapi.portal.supervisor import Supervisor, free_ports
 INTERVAL = 2.0
 READERS, JOBS = 20, 100
 """Users, and jobs that each of them has; one in four runs."""
+SECRET = "s" * 32
+"""What a page and its cookie have in common: it keeps other sites from sending forms."""
 CHANGES = 10
 """Jobs that make progress in a second."""
 
@@ -169,7 +171,7 @@ class Table:
                 due = time.monotonic() + INTERVAL
                 began = time.perf_counter()
                 seen = [f"{number}.{version}" for number, version in self.seen.items()]
-                news = self.ask(f"{self.address}?{urlencode({'seen': seen, **self.token}, doseq=True)}", htmx=True)
+                news = self.ask(self.address, {"seen": seen, **self.token})
                 self.told.seconds.append(time.perf_counter() - began)
                 self.told.news += bool(news)
                 time.sleep(max(due - time.monotonic(), 0))
@@ -178,10 +180,18 @@ class Table:
         finally:
             self.connection.close()
 
-    def ask(self, path: str, *, htmx: bool = False) -> str:
-        """What the site answers. Raises ``RuntimeError`` for an answer that is no page of ours."""
-        headers = {"Cookie": f"sessionid={self.session}", **({"HX-Request": "true"} if htmx else {})}
-        self.connection.request("GET", path, headers=headers)
+    def ask(self, path: str, known: dict[str, Any] | None = None) -> str:
+        """What the site answers: with the page, or to htmx, which tells it what is ``known``.
+
+        Raises ``RuntimeError`` for an answer that is no page of ours.
+        """
+        headers = {"Cookie": f"sessionid={self.session}; csrftoken={SECRET}"}
+        if known is None:
+            self.connection.request("GET", path, headers=headers)
+        else:
+            headers |= {"HX-Request": "true", "Content-Type": "application/x-www-form-urlencoded"}
+            body = urlencode({"csrfmiddlewaretoken": SECRET, **known}, doseq=True)
+            self.connection.request("POST", path, body, headers)
         answer = self.connection.getresponse()
         text = answer.read().decode()
         if answer.status not in (200, 204) or answer.getheader("HX-Refresh"):
@@ -194,7 +204,7 @@ class Table:
 
 def asked_for(page: str) -> tuple[str, dict[str, Any]]:
     """What htmx asks for while it shows a page: its address, and the token of the table."""
-    address = next(found for found in re.findall(r'hx-get="([^"]+)"', page) if "/changes/" in found)
+    address = next(found for found in re.findall(r'hx-post="([^"]+)"', page) if "/changes/" in found)
     token = re.search(r'name="token" value="([^"]+)"', page)
     return unescape(address), {"token": token[1]} if token else {}
 

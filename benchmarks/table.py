@@ -114,13 +114,13 @@ def statements(call: Callable[[], Any]) -> int:
 
 def poll_of(client: Client, text: str) -> Callable[[], Any]:
     """What htmx asks for while it shows the page ``text``."""
-    address = next(found for found in re.findall(r'hx-get="([^"]+)"', text) if "/changes/" in found)
+    address = next(found for found in re.findall(r'hx-post="([^"]+)"', text) if "/changes/" in found)
     seen = re.findall(r'name="seen" value="([^"]+)"', text)
     token = re.search(r'name="token" value="([^"]+)"', text)
     known = {"seen": seen, **({"token": token[1]} if token else {})}
     address = address.replace("&amp;", "&")
     assert escape(address)
-    return lambda: client.get(address, known, headers={"HX-Request": "true"})
+    return lambda: client.post(address, known, headers={"HX-Request": "true"})
 
 
 @dataclass(frozen=True)

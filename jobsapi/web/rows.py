@@ -149,10 +149,10 @@ class Row:
 
     @property
     def extent(self) -> str:
-        """``3 of 8 parts``; empty while nobody knows how much there is to do."""
+        """``3 of 8 parts``; empty while nobody knows how much there is to do. Nodes that failed have ended, too."""
         if not self.progress_total or self.progress_total == 1 or not (self.progress_done or self.is_running):
             return ""
-        return f"{self.progress_text} {self.unit}".rstrip()
+        return f"{self.progress_text} {self.unit}{' ended' if self.unit == 'nodes' else ''}".rstrip()
 
     @property
     def run_time(self) -> str:

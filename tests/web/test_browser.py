@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from jobsapi.models import Job, PartWish, Scheduler
 from jobsapi.status import Status
 from tests.rig.chromium import WIDEST, assert_not_reloaded, untouched
+from tests.rig.eventually import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -62,6 +63,20 @@ def test_an_open_traceback_and_the_focus_outlive_a_refresh(page, row, change):
         pass
     expect(page.get_by_text("in line 7")).to_be_visible()
     assert_not_reloaded(page)
+
+
+def test_an_answer_counts_also_when_the_job_went_on_while_the_question_was_read(page, row, change):
+    job = row("to be stopped", Status.RUNNING, progress_done=1, progress_total=10)
+    for address in ("/jobs/", f"/jobs/{job.pk}/"):
+        change(job, requested="")
+        page.goto(address)
+        page.get_by_role("button", name="Stop", exact=True).first.click()
+        question = page.get_by_role("dialog")
+        expect(question).to_contain_text("What it has done so far may be lost.")
+        with page.expect_response(lambda answer: answer.ok and ("changes" in answer.url or "live" in answer.url)):
+            change(job, progress_done=2 if address == "/jobs/" else 3)
+        question.get_by_role("button", name="Stop").click()
+        eventually(lambda: Job.objects.get(pk=job.pk).requested == "cancel")
 
 
 def test_a_job_is_stopped_and_deleted_with_buttons_that_ask_first(page, row, change):
@@ -233,7 +248,7 @@ def test_without_script_the_buttons_work_as_forms(readers, ada, row):
     page = readers.page(ada, java_script_enabled=False)
     page.goto("/jobs/")
     page.get_by_role("button", name="Stop", exact=True).first.click()
-    expect(page.get_by_role("heading")).to_have_text("Stop “to be stopped”?")
+    expect(page.get_by_role("heading")).to_contain_text("Stop “to be stopped”?")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(f"#job-{job.pk}")).to_contain_text("stopping …")
 

@@ -589,7 +589,7 @@ def test_of_a_log_whose_beginning_was_not_fetched_nothing_earlier_is_offered(bro
 
     assert "Bytes 997 to 1,000 of 1,000, the end." in page
     assert link(page, "← Earlier") is None
-    assert "A worker has fetched the end of it." in page
+    assert "of which a worker has fetched the end" in page
 
 
 def test_logs_that_cannot_be_opened_are_told_of(browser, row):

@@ -102,6 +102,23 @@ def test_the_possible_columns_are_fields_and_properties_of_all_types_of_jobs():
 
 
 @pytest.mark.django_db
+def test_no_column_asks_the_database_for_each_row(ada, row, condor_row, workflow_row):
+    for number in range(3):
+        row(f"dask {number}", Status.COMPLETE, backend_state={"preview": "1"})
+        condor_row(f"pool {number}", Status.COMPLETE)
+        workflow_row(f"flow {number}", A={"status": "COM"})
+
+    viewer = viewer_of(ada)
+
+    def queries(field):
+        with CaptureQueriesContext(connection) as found:
+            assert len(contents_of(shown(JobsTable(Job.objects.all(), [field])), viewer).lines) == 9
+        return len(found)
+
+    assert {field: count for field in sorted(possible()) if (count := queries(field)) > 1} == {}
+
+
+@pytest.mark.django_db
 def test_values_are_shown_as_text(row):
     job = row(extended_properties={"depth": {"max": 1.25}, "tags": ["a", "b"], "ok": True}, progress_total=3)
     fields = ("extended_properties.depth.max", "extended_properties.tags", "extended_properties.ok", "user", "status")
@@ -276,6 +293,15 @@ def test_a_token_from_before_a_change_of_keys_or_of_code_has_expired(ada, settin
     monkeypatch.undo()
     assert Shown.opened(token, ada)
     settings.JOBSAPI = {**settings.JOBSAPI, "SEALING_KEYS": ("another key " * 5,)}
+    with pytest.raises(Expired):
+        Shown.opened(token, ada)
+
+
+@pytest.mark.django_db
+def test_a_token_whose_filter_is_of_a_column_that_is_gone_has_expired(ada):
+    jobs = follow({"user": ada.pk})
+    jobs.recipe = {"filters": {"was_there_once": 1}}
+    token = shown(JobsTable(jobs)).sealed(ada, [])
     with pytest.raises(Expired):
         Shown.opened(token, ada)
 

@@ -61,7 +61,7 @@ def poll(browser, page, number=0):
     table = re.search(rf'id="{prefix}-table".*?</section>', text(page), re.S)[0]
     seen = re.findall(r'name="seen" value="([^"]+)"', table)
     query = {"token": tokens(page)[number], "seen": seen}
-    return browser.get(reverse("jobsapi:table-changes"), query, headers=HTMX)
+    return browser.post(reverse("jobsapi:table-changes"), query, headers=HTMX)
 
 
 def test_tables_bring_what_they_need_once_and_are_told_apart(browser, row):
@@ -107,9 +107,9 @@ def test_a_table_of_list_jobs_shows_new_jobs_and_one_of_other_jobs_follows_its_o
     token = re.search(r'name="token" value="([^"]+)"', followed)[1]
     seen = re.findall(r'name="seen" value="([^"]+)"', followed)
     address = reverse("jobsapi:table-changes")
-    assert browser.get(address, {"token": token, "seen": seen}, headers=HTMX).status_code == 204
+    assert browser.post(address, {"token": token, "seen": seen}, headers=HTMX).status_code == 204
     first.delete()
-    assert "No jobs yet" in text(browser.get(address, {"token": token, "seen": seen}, headers=HTMX))
+    assert "No jobs yet" in text(browser.post(address, {"token": token, "seen": seen}, headers=HTMX))
 
 
 def test_an_action_of_the_apps_is_done_once_it_is_possible(browser, row, change):
@@ -178,6 +178,37 @@ def test_nothing_is_done_that_the_table_does_not_offer(browser, row, condor_row)
         assert browser.post(address, {"token": token}, headers=HTMX).status_code == 404, place
     dask.refresh_from_db()
     assert dask._status == Status.PENDING
+
+
+def test_a_table_without_actions_does_nothing(browser, row, ada):
+    job = row()
+    request = RequestFactory().get("/app/")
+    request.user = ada
+    template = Template("{% load jobsapi %}{% jobs_table table %}")
+    page = template.render(Context({"table": host.table_of(request, show_actions=False), "request": request}))
+    token = re.search(r'name="token" value="([^"]+)"', page)[1]
+    stop = {"token": token, "command": "stop", "job": [job.pk]}
+    assert browser.post(reverse("jobsapi:table-selected"), stop, headers=HTMX).status_code == 404
+    place = host.ACTIONS.index("terminate")
+    address = reverse("jobsapi:table-act", args=[place, job.pk])
+    assert browser.post(address, {"token": token}, headers=HTMX).status_code == 404
+    job.refresh_from_db()
+    assert job.requested == ""
+
+
+def test_a_poll_of_the_largest_table_is_no_longer_than_proxies_take(browser, row, ada):
+    for number in range(200):
+        row(f"a {number}")
+    request = RequestFactory().get("/app/")
+    request.user = ada
+    table = host.table_of(request, jobs=list(Job.objects.all()), page_size=200)
+    page = Template("{% load jobsapi %}{% jobs_table table %}").render(Context({"table": table, "request": request}))
+    (poll,) = re.findall(r'<div class="poll"[^>]*>', page)
+    method, address = re.search(r'hx-(get|post)="([^"]+)"', poll).groups()
+    included = re.findall(r'name="(?:seen|token)" value="([^"]+)"', page)
+    sent = [] if method == "post" else included
+    assert len(included) == 201
+    assert len(address) + sum(len(f"&seen={each}") for each in sent) < 4000
 
 
 def test_a_pending_job_of_htcondor_is_run_from_the_table(browser, condor_row):

@@ -54,14 +54,16 @@ def observation(name: str, snapshot: Snapshot, state: Mapping[str, Any]) -> Obse
     if pinned["leaves"].get("missing"):
         return None
     status, message, detail, found = _read(pinned, snapshot["workers"], was_running=bool(state.get("ran")))
+    done, total = pinned["done"], pinned["total"]
     if pinned["tasks"]:
-        found["tasks"] = remembered(state.get("tasks") or (), pinned["tasks"])
+        found["tasks"] = tasks = remembered(state.get("tasks") or (), pinned["tasks"])
+        done, total = sum(row[1] for row in tasks), sum(sum(row[1:]) for row in tasks)
     return Observation(
         status,
         message=message,
         detail=detail,
-        progress_done=pinned["done"],
-        progress_total=pinned["total"],
+        progress_done=done,
+        progress_total=total,
         state={key: value for key, value in found.items() if state.get(key) != value},
     )
 

@@ -75,7 +75,10 @@
     if (!inside(target, ".jobsapi")) return;
     const selection = document.getSelection();
     const isSelecting = selection && !selection.isCollapsed && target.contains(selection.anchorNode);
-    const isBusy = target.matches("tbody, [id$='-list']") && (target.querySelector("details.menu[open]") || isSelecting);
+    // A question is about what stood there when it was asked, and its answer is sent by the button that asked.
+    const isAsked = document.querySelector(".jobsapi dialog.ask[open]") && !target.matches("[role=status]");
+    const isBusy = isAsked
+      || (target.matches("tbody, [id$='-list']") && (target.querySelector("details.menu[open]") || isSelecting));
     const isSame = target.matches("[role=status].unseen") && target.textContent === event.detail.fragment.textContent;
     if (isBusy || isSame) event.detail.shouldSwap = false;
   });
@@ -83,11 +86,11 @@
   // Questions, in a dialog of the page.
   document.addEventListener("htmx:confirm", (event) => {
     const { question, elt } = event.detail;
-    const table = inside(elt, ".jobsapi-table");
-    const dialog = table && table.querySelector("dialog.ask");
-    if (!question || !dialog) return;
+    const scope = inside(elt, ".jobsapi-table") || document;
+    const dialog = scope.querySelector("dialog.ask");
+    if (!question || !dialog || !inside(elt, ".jobsapi")) return;
     event.preventDefault();
-    const count = table.querySelectorAll('[name="job"]:checked').length;
+    const count = scope.querySelectorAll('[name="job"]:checked').length;
     dialog.querySelector("p").textContent = question.replace("{n}", count);
     dialog.querySelector(".yes").textContent = elt.dataset.yes || "OK";
     dialog.returnValue = "no";

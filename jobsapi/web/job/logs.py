@@ -181,7 +181,8 @@ def job_logs(request: HttpRequest, job_id: int) -> HttpResponse:
     """The list of logs, and the one that ``?log=`` names: its end, or what lies behind ``&offset=``.
 
     Without a name the history (``?before=`` an event: what came before it), and the ends of all logs when there are
-    only few. ``?find=`` narrows the list. ``&search=`` looks for a text in the log.
+    only few. ``?find=`` narrows the list; of few that are found, as those of a node, the ends are shown alone.
+    ``&search=`` looks for a text in the log.
     """
     job = visible_job(request.user, job_id)
     name, find = request.GET.get("log", ""), request.GET.get("find", "").strip()
@@ -195,7 +196,7 @@ def job_logs(request: HttpRequest, job_id: int) -> HttpResponse:
         raise Http404("There is no such log.")
     found = sorted((log for log in logs if _matches(log.name, find)), key=_order)
     try:
-        shown = _shown(request, job, name, logs, query)
+        shown = _shown(request, job, name, found if find else logs, query)
         results = Results.of(job, name, query) if name and query and query.hit < 0 else None
     except KeyError as error:
         raise Http404("There is no such log any more.") from error
@@ -213,11 +214,13 @@ def job_logs(request: HttpRequest, job_id: int) -> HttpResponse:
         "total": len(logs),
         "is_listed": bool(name) or len(logs) > FEW,
         "chosen": name,
-        "history_address": address(find=find),
+        "history_address": "?",
         "shown": shown,
         "query": query,
         "results": results,
-        "history": None if name else Section("history", "", written(job, _offset(request.GET.get("before")) or 0)),
+        "history": None
+        if name or (find and shown)
+        else Section("history", "", written(job, _offset(request.GET.get("before")) or 0)),
         "why_none": "" if logs or problem else why_none(job),
         "follows": not job.ended and not results and (bool(names) or any(log.is_end for log in shown)),
         "names": names,
@@ -254,11 +257,15 @@ def why_none(job: Job) -> str:
     return "There are no logs yet. They show up here when the job has written something."
 
 
+def _history(request: HttpRequest, job: Job) -> Section:
+    return Section("history", "", written(job, _offset(request.GET.get("before")) or 0))
+
+
 def _shown(request: HttpRequest, job: Job, name: str, logs: Sequence[Log], query: Query | None) -> list[Shown]:
     if name:
         return [Shown.of(job, name, _offset(request.GET.get("offset")), query=query)]
     shown: list[Shown] = []
-    if len(logs) <= FEW:
+    if len(logs) <= FEW:  # few enough to be read together
         for number, log in enumerate(logs):
             with suppress(KeyError):  # gone this very moment
                 shown.append(Shown.of(job, log.name, limit=GLIMPSE, number=number))

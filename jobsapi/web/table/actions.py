@@ -92,7 +92,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         command="stop",
         possible=lambda row: row.can_stop,
         hint="Only a job that is under way, and not being stopped already, can be stopped.",
-        asks="Stop “{name}”?",
+        asks="Stop “{name}”? What it has done so far may be lost.",
     ),
     "delete": BuiltIn(
         "Delete",

@@ -29,6 +29,12 @@ INTERNAL = frozenset({"leased_until", "missing_since", "submit_started_at", "del
 """Columns that mean something to workers alone."""
 
 
+NOT_FOR_LISTS = frozenset(
+    {"result", "client", "future", "condorpy_job", "condorpy_workflow", "nodes", "result_file", "result_preview"}
+)
+"""What asks the database or a scheduler, unpickles, or makes another object, for each job anew."""
+
+
 class Cell(NamedTuple):
     """A value as it is shown: text; a moment; or the time since a moment, which the page counts on."""
 
@@ -107,13 +113,9 @@ def possible() -> frozenset[str]:
         for each in cls.__mro__:
             if each.__module__.partition(".")[0] == "django":
                 continue
-            names |= {name for name, value in vars(each).items() if isinstance(value, property) and _is_data(name)}
+            names |= {name for name, value in vars(each).items() if isinstance(value, property)}
+    names -= NOT_FOR_LISTS
     return frozenset(name for name in names if not name.startswith("_")) | {"status", "pk"}
-
-
-def _is_data(name: str) -> bool:
-    # What connects, unpickles or makes another object at each access is nothing for a list.
-    return name not in {"result", "client", "future", "condorpy_job", "condorpy_workflow", "nodes", "result_file"}
 
 
 def _is_stored(name: str) -> bool:

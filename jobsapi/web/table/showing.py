@@ -76,6 +76,9 @@ def contents_of(shown: Shown, viewer: Viewer) -> Contents:
     table, order = shown.table, shown.order
     page = read(table.source, shown.state, order, viewer, table.page_size, with_heavy=table.with_heavy)
 
+    def mark(job: Job) -> str:
+        return table.source.mark(job, shown.state, order)
+
     def beside(**at: str) -> str:
         return shown.address(**{"after": "", "before": "", **at})
 
@@ -83,8 +86,8 @@ def contents_of(shown: Shown, viewer: Viewer) -> Contents:
     lines = _lines(page.jobs, shown, viewer)
     return Contents(
         lines,
-        earlier=beside(before=order.mark(page.jobs[0])) if page.has_earlier and page.jobs else "",
-        later=beside(after=order.mark(page.jobs[-1])) if page.has_later and page.jobs else "",
+        earlier=beside(before=mark(page.jobs[0])) if page.has_earlier and page.jobs else "",
+        later=beside(after=mark(page.jobs[-1])) if page.has_later and page.jobs else "",
         has_owners=_names_owners(shown, viewer) or any(line.row.owner for line in lines),
     )
 

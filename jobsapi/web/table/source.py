@@ -11,13 +11,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from django.contrib.auth import get_user_model
 from django.db.models import BooleanField, Exists, F, OuterRef, Value
 from django.db.models.query import ModelIterable
+from django.db.models.sql.datastructures import BaseTable, Join
 
 from jobsapi import policy
 from jobsapi.manager import follow
 from jobsapi.models import Job, JobShare, Right
 from jobsapi.models.rows import JobQuerySet
 from jobsapi.web.rows import readable
-from jobsapi.web.table.state import Order, State
+from jobsapi.web.table.state import Cursor, Order, State
 from jobsapi.web.table.versions import Glance, glances
 
 MOST = 10_000
@@ -38,6 +39,16 @@ class Source:
     def recipe(self) -> Mapping[str, Any] | None:
         """What makes the query again, if it came from ``list_jobs``."""
         return self.jobs.recipe if self.numbers is None else None
+
+    def keeps_its_order(self, state: State) -> bool:
+        """Whether the rows stand as the list has them, which no column tells."""
+        return self.numbers is not None and not state.sort
+
+    def mark(self, job: Job, state: State, order: Order) -> str:
+        """A row, as an address names it. One of a list has its place there, in case that it is gone by then."""
+        if self.keeps_its_order(state):
+            return f"{job.pk}.{(self.numbers or []).index(job.pk)}"
+        return order.mark(job)
 
     def is_all_of(self, user: Any) -> bool:
         """Whether these are the user's own jobs by definition."""
@@ -72,9 +83,9 @@ def source_of(jobs: Any, sort: bool | Callable[[Job], Any], reverse: bool) -> So
         raise TypeError("A table shows jobs, not values() of them: give the queryset itself.")
     simple = isinstance(jobs, JobQuerySet) and not (jobs.query.is_sliced or jobs.query.combinator)
     if simple and sort is True:
-        return Source(jobs, Order("id", reverse))
+        return Source(_plain(jobs), Order("id", reverse))
     if simple and sort is False and (order := _simple_order(jobs)) is not None:
-        return Source(jobs, Order(order.column, order.down is not reverse))
+        return Source(_plain(jobs), Order(order.column, order.down is not reverse))
     listed = _listed(jobs)
     if callable(sort):
         listed.sort(key=sort, reverse=reverse)
@@ -89,7 +100,7 @@ def source_of(jobs: Any, sort: bool | Callable[[Job], Any], reverse: bool) -> So
 def followed(recipe: Mapping[str, Any] | None, numbers: Sequence[int] | None, order: Order) -> Source:
     """The source of a table that a page shows already: made again, or the rows that it shows."""
     if recipe is not None:
-        return Source(follow(recipe), order)
+        return Source(_plain(follow(recipe)), order)
     return Source(Job.objects.filter(pk__in=numbers or []), Order(), numbers or [], is_followed=True)
 
 
@@ -131,7 +142,7 @@ def _page(
 ) -> Page[Item]:
     if source.is_followed:
         state = State()
-    if source.numbers is not None and not state.sort:
+    if source.keeps_its_order(state):
         return _listed_page(source, state, viewer, size, take, number)
     cursor = state.cursor(order.column)
     jobs = state.filtered(source.jobs)
@@ -159,18 +170,28 @@ def _listed_page(
     take: Callable[[JobQuerySet], list[Item]],
     number: Callable[[Item], int],
 ) -> Page[Item]:
-    numbers = source.numbers or []
+    numbers, cursor = source.numbers or [], state.cursor("id")
+    is_before = cursor is not None and cursor.is_before
+    before, behind = _parted(numbers, cursor)
     if len(numbers) > size or state.is_filtered:
         found = set(_visible(state.filtered(source.jobs), viewer).values_list("pk", flat=True))
-        numbers = [each for each in numbers if each in found]
-    cursor = state.cursor("id")
-    places = {each: place for place, each in enumerate(numbers)}
-    place = places.get(cursor.number) if cursor else None
-    start = 0 if cursor is None or place is None else max(place - size, 0) if cursor.is_before else place + 1
-    shown = numbers[start : start + size]
+        before, behind = ([each for each in part if each in found] for part in (before, behind))
+    shown = before[-size:] if is_before else behind[:size]
     rows = {number(item): item for item in take(_visible(Job.objects.filter(pk__in=shown), viewer))}
     listed = [rows[each] for each in shown if each in rows]
-    return Page(listed, start > 0, len(numbers) > start + size, _has_shares(listed))
+    has_earlier, has_later = (len(before) > size, bool(behind)) if is_before else (bool(before), len(behind) > size)
+    return Page(listed, has_earlier, has_later, _has_shares(listed))
+
+
+def _parted(numbers: Sequence[int], cursor: Cursor | None) -> tuple[Sequence[int], Sequence[int]]:
+    """What stands before a page begins, or ends, and what behind."""
+    if cursor is None:
+        return [], numbers
+    if cursor.number in numbers:
+        place = numbers.index(cursor.number) + (not cursor.is_before)
+    else:  # it is gone, and the one behind it has moved to its place
+        place = max(cursor.value or 0, 0)
+    return numbers[:place], numbers[place:]
 
 
 def _has_shares(found: Sequence[Job | Glance]) -> bool:
@@ -206,11 +227,29 @@ def may_manage(job: Job, viewer: Viewer) -> bool:
     return viewer.manages_all or job.user_id == viewer.user.pk or bool(getattr(job, "is_shared_to_manage", False))
 
 
+def _plain(jobs: JobQuerySet) -> JobQuerySet:
+    """The same jobs, each once and not turned round: pages are cut out of them by an order of their own."""
+    if any(_is_many(join) for alias, join in jobs.query.alias_map.items() if jobs.query.alias_refcount[alias]):
+        plain: JobQuerySet = Job.objects.filter(pk__in=jobs.order_by().values("pk"))
+    elif not jobs.query.standard_ordering:
+        plain = jobs.reverse()
+    else:
+        return jobs
+    plain.recipe = jobs.recipe
+    return plain
+
+
+def _is_many(join: BaseTable | Join) -> bool:
+    field = getattr(join, "join_field", None)  # the table itself has none
+    return bool(getattr(field, "one_to_many", False) or getattr(field, "many_to_many", False))
+
+
 def _simple_order(jobs: JobQuerySet) -> Order | None:
     given = jobs.query.order_by or jobs.model._meta.ordering
     if len(given) != 1 or not isinstance(given[0], str):
         return None
     order = Order.of(given[0])
+    order = Order(order.column, order.down is jobs.query.standard_ordering)
     names = {field.name for field in Job._meta.concrete_fields if not field.is_relation}
     return Order("id", order.down) if order.column == "pk" else order if order.column in names else None
 

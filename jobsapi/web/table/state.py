@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db.models import F, Field, Q
+from django.db.models import CharField, F, Field, Q, TextField
 from django.db.models.expressions import OrderBy
+from django.db.models.functions import Left
 from django.http import QueryDict
 
 from jobsapi.models import Job
@@ -20,6 +21,8 @@ from jobsapi.status import ACTIVE, TERMINAL, Status
 
 LONGEST = 200
 """Characters of a value in the address."""
+COUNTS = 100
+"""Characters of a text that count for the order: an address names the row that a page begins behind by its value."""
 
 GROUPS: Mapping[str, tuple[str, Q]] = {
     "active": ("Under way", Q(_status__in=sorted(ACTIVE)) | Q(_status=Status.OTHER, completion_time=None)),
@@ -55,8 +58,10 @@ class State:
     @classmethod
     def read(cls, query: QueryDict, prefix: str, sorts: Collection[str]) -> Self:
         """From an address. What makes no sense is left out; ``sorts`` are the columns that may be sorted by."""
-        found = {name: query.get(f"{prefix}{name}", "")[:LONGEST].strip() for name in NAMES if name != "down"}
-        found = {name: value.replace("\x00", "") for name, value in found.items()}
+        given = {name: query.get(f"{prefix}{name}", "") for name in NAMES if name != "down"}
+        found = {name: value[:LONGEST].strip().replace("\x00", "") for name, value in given.items()}
+        # Spaces at the end of a value count. It is never cut: then it would name another row.
+        found |= {name: given[name] if len(given[name]) <= LONGEST else "" for name in ("after", "before")}
         if found["status"] not in (*GROUPS, *Status.values):
             found["status"] = ""
         if found["type"] not in Job.registry:
@@ -103,26 +108,45 @@ class State:
         if self.type:
             jobs = jobs.filter(kind=self.type)
         if self.owner:
-            jobs = jobs.filter(user__in=_users(self.owner))
+            jobs = jobs.filter(user=_user(self.owner))
         return jobs
 
     def cursor(self, column: str) -> Cursor | None:
         """Where the page begins in an order by ``column``; None at the beginning, and for nonsense."""
-        try:
-            value, number = json.loads(self.after or self.before)
-            if value is not None:
-                value = _field(column).to_python(value)
-            return Cursor(value, int(number), is_before=not self.after) if 0 <= int(number) < 2**63 else None
-        except (ValueError, TypeError, ValidationError, OverflowError):
+        number, has_value, text = (self.after or self.before).partition(".")
+        if not number.isdecimal() or len(number) > 18:
             return None
+        try:
+            value = _checked(_field(column).to_python(text)) if has_value else None
+        except (ValueError, ValidationError):
+            return None
+        return Cursor(value, int(number), is_before=not self.after)
 
 
 NAMES = tuple(State.__dataclass_fields__)
 
 
-def _users(name: str) -> Any:
+def _checked(value: Any) -> Any:
+    """A value that every database takes. Raises ``ValueError`` for others."""
+    if isinstance(value, str):
+        value.encode()
+        if "\x00" in value:
+            raise ValueError("No text has a NUL.")
+    elif isinstance(value, int) and not abs(value) < 2**63:
+        raise ValueError("No number is that large.")
+    elif isinstance(value, datetime) and (value.tzinfo is None or not 1 < value.year < 9999):
+        raise ValueError("No moment is at the ends of time, where a time zone leads beyond.")
+    return value
+
+
+def _user(name: str) -> Any:
+    # One number, not a set of them: then the index of a user's jobs gives them in their order.
     model = get_user_model()
-    return model._default_manager.filter(**{model.USERNAME_FIELD: name}).values("pk")
+    return model._default_manager.filter(**{model.USERNAME_FIELD: name}).values("pk")[:1]
+
+
+def _is_long(field: Field[Any, Any]) -> bool:
+    return isinstance(field, CharField | TextField) and (field.max_length or COUNTS + 1) > COUNTS
 
 
 def _field(name: str) -> Field[Any, Any]:
@@ -144,15 +168,18 @@ class Order:
         return cls(text.removeprefix("-"), text.startswith("-"))
 
     def mark(self, job: Job) -> str:
-        """A row, as an address names it."""
-        value = getattr(job, _field(self.column).attname)
-        return json.dumps([value.isoformat() if hasattr(value, "isoformat") else value, job.pk], separators=(",", ":"))
+        """A row, as an address names it: its number, and behind a point the value that it is sorted by."""
+        field = _field(self.column)
+        if field.primary_key or getattr(job, field.attname) is None:
+            return str(job.pk)
+        value: str = field.value_to_string(job)
+        return f"{job.pk}.{value[:COUNTS] if _is_long(field) else value}"
 
     def page(self, jobs: JobQuerySet, cursor: Cursor | None, size: int) -> JobQuerySet:
         """The first ``size`` of the jobs behind the cursor; before it, in the opposite order."""
         turned = cursor is not None and cursor.is_before
         if cursor is not None:
-            jobs = jobs.filter(self._beyond(cursor))
+            jobs = jobs.alias(sorted_by=self._value()).filter(self._beyond(cursor))
         page: JobQuerySet = jobs.order_by(*self._orders(turned))[:size]
         return page
 
@@ -163,8 +190,11 @@ class Order:
         ends: dict[str, Any] = {}
         if _field(self.column).null:
             ends = {"nulls_first": True} if turned else {"nulls_last": True}
-        column = F(self.column)
+        column = self._value()
         return [column.desc(**ends) if down else column.asc(**ends), F("pk").desc() if down else F("pk").asc()]
+
+    def _value(self) -> Any:
+        return Left(self.column, COUNTS) if _is_long(_field(self.column)) else F(self.column)
 
     def _beyond(self, cursor: Cursor) -> Q:
         side = "lt" if self.down is not cursor.is_before else "gt"
@@ -172,9 +202,9 @@ class Order:
         if self.column in ("id", "pk"):
             return number
         if cursor.value is None:
-            same = Q(**{f"{self.column}__isnull": True}) & number
-            return same | Q(**{f"{self.column}__isnull": False}) if cursor.is_before else same
-        beyond = Q(**{f"{self.column}__{side}": cursor.value}) | (Q(**{self.column: cursor.value}) & number)
+            same = Q(sorted_by__isnull=True) & number
+            return same | Q(sorted_by__isnull=False) if cursor.is_before else same
+        beyond = Q(**{f"sorted_by__{side}": cursor.value}) | (Q(sorted_by=cursor.value) & number)
         if _field(self.column).null and not cursor.is_before:
-            beyond |= Q(**{f"{self.column}__isnull": True})
+            beyond |= Q(sorted_by__isnull=True)
         return beyond

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from django.core.exceptions import FieldError
 from django.http import QueryDict
 
 from jobsapi import sealing
@@ -63,7 +64,7 @@ class Shown:
             source = followed(found["jobs"].get("recipe"), found["jobs"].get("numbers"), Order(*found["order"]))
             table = JobsTable.rebuilt(found["table"], source)
             return cls(table, State(**found["state"]), found["key"], found["path"])
-        except (SealBroken, Unresolved, ValueError, KeyError, TypeError) as error:
+        except (SealBroken, Unresolved, FieldError, ValueError, KeyError, TypeError) as error:
             raise Expired(str(error)) from error
 
     @property

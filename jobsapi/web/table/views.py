@@ -35,23 +35,26 @@ logger = logging.getLogger(__name__)
 
 STOP_POLLING = 286
 """With this status htmx asks no more: https://htmx.org/docs/#polling."""
-CHECKED_EVERY = 10
+CHECKED_EVERY = 5
 """Seconds for which all pages believe one look at the heartbeats."""
 
 
 @never_cache
-@require_safe
+@require_POST
 def changes(request: HttpRequest) -> HttpResponse:
-    """What differs from what a page shows (``seen``); no body when nothing does. One query."""
+    """What differs from what a page shows (``seen``); no body when nothing does. One query.
+
+    It changes nothing. It is a POST because an address with the versions of 200 rows is longer than proxies take.
+    """
     if not request.user.is_authenticated:
         return reload()
     try:
-        shown = Shown.opened(request.GET.get("token", ""), request.user)
+        shown = Shown.opened(request.POST.get("token", ""), request.user)
     except Expired:
         return _expired(request)
     viewer = viewer_of(request.user, remembered=True)
     rows = glances_of(shown, viewer)
-    found = Changes.between(seen_of(request.GET.getlist("seen")), rows)
+    found = Changes.between(seen_of(request.POST.getlist("seen")), rows)
     headers = when_seen((row.scheduler, row.seen_at) for row in rows)
     if found is not None and not any(found):
         return HttpResponse(status=NO_CONTENT, headers=headers)
@@ -130,7 +133,10 @@ class LoginNeeded(Exception):
 def _opened(request: HttpRequest) -> Shown:
     if not request.user.is_authenticated:
         raise LoginNeeded
-    return Shown.opened(request.POST.get("token", ""), request.user)
+    shown = Shown.opened(request.POST.get("token", ""), request.user)
+    if not shown.table.show_actions:
+        raise Http404("In this table nothing can be done.")
+    return shown
 
 
 def _found(request: HttpRequest, shown: Shown, job_id: int) -> Job:
