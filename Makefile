@@ -40,6 +40,8 @@ benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on t
 	@$(BIN)/python -m benchmarks.refresh
 	@$(BIN)/python -m benchmarks.htcondor
 	@$(BIN)/python -m benchmarks.large_result
+	@$(BIN)/python -m benchmarks.table
+	@$(BIN)/python -m benchmarks.open_tables
 
 crowd: $(VENV)/dev.stamp ## 2,000 jobs through what comes with pip, from many sides at once; ARGS='--jobs 200'
 	@$(BIN)/python -m benchmarks.crowd $(ARGS)

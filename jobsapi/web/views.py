@@ -17,6 +17,7 @@ from jobsapi.manager import follow
 from jobsapi.models import Job
 from jobsapi.policy import manages_all
 from jobsapi.web.access import managed_job, visible_job
+from jobsapi.web.job.history import traceback_of
 from jobsapi.web.requests import NO_CONTENT, from_htmx, way_back
 from jobsapi.web.table.options import JobsTable
 
@@ -46,9 +47,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
 def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
     """Why a job failed, at length. Loaded when somebody wants to read it, so that the table stays light."""
     job = visible_job(request.user, job_id)
-    events = job.events.filter(attempt=job.attempts).exclude(detail="")
-    found = job.backend_state.get("traceback") or events.order_by("-pk").values_list("detail", flat=True).first()
-    return render(request, "jobsapi/traceback.html", {"job": job, "traceback": found})
+    return render(request, "jobsapi/traceback.html", {"job": job, "traceback": traceback_of(job)})
 
 
 @login_required
