@@ -51,7 +51,7 @@ def test_the_site_wants_https_and_its_own_names_and_serves_the_collected_files(r
     assert report["stranger's name"] == 400
     status, address = report["style"]
     assert status == 200
-    assert address.startswith("/static/jobsapi/jobs.")
+    assert address.startswith("/static/jobsapi/table.")
     assert address != "/static/jobsapi/table.css"  # its name changes with its content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -138,7 +139,7 @@ def test_a_full_pool_is_no_failure_and_the_job_is_taken_back(local, condor_pool,
 def occupied(pool):
     """All slots are taken, for as long as the block runs."""
     description = "executable = /bin/sleep\ntransfer_executable = false\narguments = 600\nqueue 8\n"
-    pool.condor("condor_submit", "-terse", "-", input=f"should_transfer_files = YES\n{description}")
+    pool.condor("condor_submit", "-terse", "-", cwd=Path("/"), input=f"should_transfer_files = YES\n{description}")
     eventually(lambda: sum(ad["JobStatus"] == 2 for ad in pool.queue()) == 8, timeout=60)
     try:
         yield
