@@ -15,10 +15,16 @@ import pytest
 from tests.rig.postgresql import postgresql
 from tests.rig.side_by_side import HTCONDOR
 
-ALIKE = (*HTCONDOR, "tests/backends", "tests/docs", "tests/docker", "tests/systemd", "tests/test_supervisor.py")
+ALIKE = (
+    *(*HTCONDOR, "tests/backends", "tests/docs", "tests/docker", "tests/systemd"),
+    *(f"tests/test_{name}.py" for name in ("demo", "portal", "portal_commands", "portal_environment", "supervisor")),
+    *(f"tests/web/test_{name}.py" for name in ("graph", "timeline")),
+)
 """What brings servers of its own, or is the same on any."""
-CHOICE = [*(f"--ignore={path}" for path in ALIKE), "-m", "not browser"]
-"""In a browser nothing is seen of a database that tests of the views do not see."""
+CHOICE = [*(f"--ignore={path}" for path in ALIKE), "-m", "not browser", "-k", "not ten_seconds and not large_array"]
+"""Tests in a browser see nothing of a database that those of the views do not see, and two others take long for what
+they do at Dask and in memory.
+"""
 
 
 def main() -> int:
