@@ -15,8 +15,6 @@ from pathlib import Path
 from jobsapi.portal.supervisor import die_with_parent
 
 HTCONDOR = ("tests/htcondor", "tests/backends/condor", "tests/stack/test_condor_pool.py")
-PAGE = "tests/docs/test_blocks.py::test_a_page_does_what_it_says[htcondor.md]"
-"""The one page of the documentation whose jobs run on the pool."""
 NOTHING_SELECTED = 5
 """pytest's exit status when it has run no test."""
 
@@ -28,10 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         return subprocess.run(pytest, check=False).returncode
     with tempfile.TemporaryFile() as said:
         part = subprocess.Popen(
-            [*pytest, *HTCONDOR, PAGE], stdout=said, stderr=said, preexec_fn=partial(die_with_parent, getpid())
+            [*pytest, *HTCONDOR], stdout=said, stderr=said, preexec_fn=partial(die_with_parent, getpid())
         )
         try:
-            left_out = [*(f"--ignore={path}" for path in HTCONDOR), f"--deselect={PAGE}"]
+            left_out = [f"--ignore={path}" for path in HTCONDOR]
             others = subprocess.run([*pytest, *left_out], check=False).returncode
             print("\nThe tests of HTCondor, which ran meanwhile:", flush=True)
             htcondor = part.wait()
