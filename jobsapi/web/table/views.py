@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
@@ -77,15 +78,28 @@ def _rendered(request: HttpRequest, context: Mapping[str, Any], headers: Mapping
     return HttpResponse(render_to_string("jobsapi/table/changes.html", context, request=request), headers=headers)
 
 
-@require_POST
-def act(request: HttpRequest, index: int, job_id: int) -> HttpResponseBase:
+def in_a_table(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A view that does something in the table of a page, which it is given behind the request."""
+
+    @require_POST
+    @wraps(view)
+    def opened(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return reload() if from_htmx(request) else redirect_to_login("/")
+        try:
+            shown = Shown.opened(request.POST.get("token", ""), request.user)
+        except Expired:
+            return _expired(request)
+        if not shown.table.show_actions:
+            raise Http404("In this table nothing can be done.")
+        return view(request, shown, **kwargs)
+
+    return opened
+
+
+@in_a_table
+def act(request: HttpRequest, shown: Shown, index: int, job_id: int) -> HttpResponseBase:
     """Do the action at this place of the table's list, if the table offers it for this job to this user now."""
-    try:
-        shown = _opened(request)
-    except Expired:
-        return _expired(request)
-    except LoginNeeded:
-        return reload() if from_htmx(request) else redirect_to_login("/")
     job = _found(request, shown, job_id)
     offers = offers_of(job, Row.of(job), shown.table, enabled(job, shown.table), may_manage=True)
     offer = next((each for each in offers if each.place == index and not each.is_divider), None)
@@ -96,15 +110,9 @@ def act(request: HttpRequest, index: int, job_id: int) -> HttpResponseBase:
     return _done(request, shown, job, offer)
 
 
-@require_POST
-def act_on_selected(request: HttpRequest) -> HttpResponse:
+@in_a_table
+def act_on_selected(request: HttpRequest, shown: Shown) -> HttpResponse:
     """Stop, run again or delete the selected jobs of a table, as far as the user may act on them."""
-    try:
-        shown = _opened(request)
-    except Expired:
-        return _expired(request)
-    except LoginNeeded:
-        return reload() if from_htmx(request) else redirect_to_login("/")
     command = COMMANDS.get(request.POST.get("command", ""))
     if command is None:
         raise Http404("There is no such command.")
@@ -124,19 +132,6 @@ def alive(request: HttpRequest) -> HttpResponse:
         return reload()
     silent = cache.get_or_set("jobsapi-silent", lambda: Heartbeat.silent(timezone.now()), CHECKED_EVERY)
     return render(request, "jobsapi/table/alive.html", {"silent": silent, "is_staff": request.user.is_staff})
-
-
-class LoginNeeded(Exception):
-    """Raised when a session has ended."""
-
-
-def _opened(request: HttpRequest) -> Shown:
-    if not request.user.is_authenticated:
-        raise LoginNeeded
-    shown = Shown.opened(request.POST.get("token", ""), request.user)
-    if not shown.table.show_actions:
-        raise Http404("In this table nothing can be done.")
-    return shown
 
 
 def _found(request: HttpRequest, shown: Shown, job_id: int) -> Job:
