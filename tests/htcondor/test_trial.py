@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -18,7 +17,6 @@ from jobsapi.exceptions import BackendUnavailable
 from jobsapi.htcondor.host_keys import fingerprint
 from jobsapi.models import CondorScheduler
 from jobsapi.models.reports import Stage
-from tests.rig.eventually import eventually
 
 LOCAL = ["Connection", "Account", "Versions", "Slots", "A tiny job"]
 REMOTE = ["Connection", "Host key", "Login", *LOCAL[1:]]
@@ -123,9 +121,9 @@ def test_a_silent_host_costs_its_time_out_and_opens_the_breaker(ready):
     assert found.retry_at is not None
 
 
-def test_a_full_pool_is_no_failure_and_the_job_is_taken_back(local, condor_pool, settings):
+def test_a_pool_that_starts_nothing_is_no_failure_and_the_job_is_taken_back(local, condor_pool, settings):
     settings.JOBSAPI = {**settings.JOBSAPI, "TRIAL_TIMEOUT": 1.0}
-    with occupied(condor_pool):
+    with condor_pool.starting_nothing():
         found = examined(local)
 
         assert outcomes(found)["A tiny job"] == "doubtful"
@@ -133,19 +131,6 @@ def test_a_full_pool_is_no_failure_and_the_job_is_taken_back(local, condor_pool,
         assert found.report.outcome == "doubtful"
         assert ours(condor_pool) == []
     assert found.unreachable_since is None
-
-
-@contextmanager
-def occupied(pool):
-    """All slots are taken, for as long as the block runs."""
-    description = "executable = /bin/sleep\ntransfer_executable = false\narguments = 600\nqueue 8\n"
-    pool.condor("condor_submit", "-terse", "-", cwd=Path("/"), input=f"should_transfer_files = YES\n{description}")
-    eventually(lambda: sum(ad["JobStatus"] == 2 for ad in pool.queue()) == 8, timeout=60)
-    try:
-        yield
-    finally:
-        pool.condor("condor_rm", "-all")
-        eventually(lambda: not pool.queue(), timeout=60)
 
 
 def test_a_frozen_schedd_costs_its_time_outs(local, condor_pool, settings):
@@ -179,7 +164,7 @@ class Cut(LocalTransport):
 
 def test_what_a_test_that_was_cut_short_has_left_is_removed_by_the_next(local, condor_pool, settings):
     settings.JOBSAPI = {**settings.JOBSAPI, "TRIAL_TIMEOUT": 1.0}
-    with occupied(condor_pool):
+    with condor_pool.starting_nothing():
         schedd = Schedd(Cut(), local.pk)
         schedd.account()
         with pytest.raises(BackendUnavailable):

@@ -162,7 +162,7 @@ class CondorPool:
     @property
     def schedd(self) -> int:
         """The schedd's process id."""
-        return next(child.pid for child in self._master().children() if child.name() == "condor_schedd")
+        return self._daemon("schedd")
 
     def kill_schedd(self) -> None:
         """End the schedd with SIGKILL. The master starts it again in a moment: ``eventually(pool.is_ready)``."""
@@ -178,6 +178,18 @@ class CondorPool:
     def frozen_master(self) -> Iterator[None]:
         """Whatever dies stays dead, for as long as the block runs: the master starts nothing again."""
         with stopped([self._master().pid]):
+            yield
+
+    @contextmanager
+    def starting_nothing(self) -> Iterator[None]:
+        """Jobs are taken and none starts, as when all slots are taken, for as long as the block runs.
+
+        What is in the queue before is removed: a slot that is given back now would be used again.
+        """
+        with suppress(subprocess.CalledProcessError):  # there is nothing
+            self.condor("condor_rm", "-all")
+        eventually(lambda: not self.queue(), timeout=60)
+        with stopped([self._daemon("negotiator")]):
             yield
 
     @contextmanager
@@ -214,6 +226,10 @@ class CondorPool:
     def ssh_connections(self) -> int:
         """How many are open."""
         return len(self._sshd().children())
+
+    def _daemon(self, name: str) -> int:
+        """The process id of one of the master's daemons."""
+        return next(child.pid for child in self._master().children() if child.name() == f"condor_{name}")
 
     def _master(self) -> psutil.Process:
         return psutil.Process(int((self.folder / "pool" / "run" / "master.pid").read_text()))
