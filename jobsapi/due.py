@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db.models import Q
-from django.utils import timezone
 
-from jobsapi import conf
+from jobsapi import clock, conf
 from jobsapi.models import Job, PartWish
 from jobsapi.status import Status
 
@@ -19,7 +18,7 @@ def due(verb: str, now: datetime | None = None) -> Q:
 
     A try to submit that was cut short may still land: it is over when its lease and the submit call's own time-out are.
     """
-    landed = (now or timezone.now()) - timedelta(seconds=conf.get("SUBMIT_TIMEOUT"))
+    landed = (now or clock.now()) - timedelta(seconds=conf.get("SUBMIT_TIMEOUT"))
     settled = Q(submit_started_at=None) | Q(leased_until=None) | Q(leased_until__lt=landed) | ~Q(native_id="")
     executed = Q(submission_id__isnull=False, completion_time=None)
     never_there = Q(submission_id=None) | Q(native_id="", submit_started_at=None, leased_until=None)
@@ -40,9 +39,10 @@ def waiting() -> Q:
     return Q(submission_id__isnull=False, completion_time=None, native_id="")
 
 
-def unleased(now: datetime) -> Q:
-    """Nobody works on them."""
-    return Q(leased_until=None) | Q(leased_until__lt=now)
+def unleased(now: datetime, column: str = "leased_until") -> Q:
+    """Nobody works on them. Leases that look over are believed to be when the clock is settled."""
+    over = Q(**{f"{column}__lt": now}) if clock.CLOCK.settled else Q()
+    return Q(**{column: None}) | over
 
 
 def kinds_of(backend: str) -> list[str]:

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, connections
-from django.db.models import Model, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Model, QuerySet
 
-from jobsapi import conf
+from jobsapi import clock, conf
+from jobsapi.due import unleased
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Lease:
         self._model = model
         self._column = column
         self._token = token
+        self._writing = threading.Lock()
         self._stop = threading.Event()
 
     def keep(self, rows: list[Any]) -> None:
@@ -38,8 +39,9 @@ class Lease:
 
     def confirm(self, **changes: Any) -> bool:
         """Write columns of these rows, by one guarded UPDATE. False when they are not all ours any more."""
-        if self._held().update(**changes) < len(self.rows):
-            return False
+        with self._writing:
+            if self._held().update(**changes) < len(self.rows):
+                return False
         for row in self.rows:
             row.absorb(changes)
         return True
@@ -53,12 +55,12 @@ class Lease:
             while not self._stop.wait(seconds / 3):
                 until = _until(seconds)
                 try:
-                    self._held().update(**{self._column: until})
+                    with self._writing:
+                        self._held().update(**{self._column: until})
+                        self._token = until
                 except DatabaseError as error:  # two more tries before it runs out
                     logger.warning("A lease on %s was not prolonged: %s", self.rows, error)
                     connections.close_all()
-                else:
-                    self._token = until
         finally:
             connections.close_all()
 
@@ -71,7 +73,7 @@ def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
     died runs out after ``JOBSAPI["LEASE"]`` seconds.
     """
     seconds = conf.get("LEASE")
-    free = due.filter(Q(**{column: None}) | Q(**{f"{column}__lt": timezone.now()}))
+    free = due.filter(unleased(clock.now(), column))
     wanted = list(free.values_list("pk", flat=True)[:limit])
     token = _until(seconds)
     rows: list[Model] = []
@@ -92,4 +94,4 @@ def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
 
 def _until(seconds: float) -> datetime:
     """When a lease taken now runs out. The odd microseconds make it the holder's token."""
-    return timezone.now() + timedelta(seconds=seconds + random.random())  # noqa: S311  (not a secret)
+    return clock.now() + timedelta(seconds=seconds + random.random())  # noqa: S311  (not a secret)

@@ -14,9 +14,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
-from django.utils import timezone
 
-from jobsapi import conf, steps, storage
+from jobsapi import clock, conf, steps, storage
 from jobsapi.dispatch import enqueue
 from jobsapi.due import VERBS, due, kinds_of, unleased
 from jobsapi.exceptions import BackendUnavailable, SubmissionOver, TransitionNotAllowed
@@ -107,7 +106,7 @@ def give_up(scheduler_id: int) -> None:
         with transaction.atomic():
             for job in jobs:
                 with suppress(TransitionNotAllowed):  # a worker has it now
-                    free = unleased(timezone.now())
+                    free = unleased(clock.now())
                     job.transition(Status.ERROR, by="admin", message=message, only=free, cleanup_pending=False)
     while left := list(_in_nobodys_hands(scheduler).filter(left_behind()).values_list("pk", flat=True)[:BATCH]):
         _in_nobodys_hands(scheduler).filter(left_behind(), pk__in=left).update(cleanup_pending=False)
@@ -151,7 +150,7 @@ def check(scheduler_id: int) -> None:
 
 def refresh_due() -> None:
     """Have those schedulers refreshed that have jobs under way and were not asked for ``REFRESH_INTERVAL`` seconds."""
-    now = timezone.now()
+    now = clock.now()
     stale = Q(polled_at=None) | Q(polled_at__lte=now - timedelta(seconds=conf.get("REFRESH_INTERVAL")))
     polled = [kind for kind, cls in Job.registry.items() if cls.scheduler_type is not None]
     waiting = Job._base_manager.filter(under_way(), scheduler=OuterRef("pk"), kind__in=polled)
@@ -164,8 +163,10 @@ def rescue() -> None:
 
     Beat has this called; so this is also where it shows that it lives.
     """
-    now = timezone.now()
+    now = clock.now()
     Heartbeat.record(Heartbeat.BEAT)
+    if clock.CLOCK.settles_doubt():
+        _forget_the_future(now)
     not_called = Scheduler.objects.filter(Q(retry_at__gt=now) | Q(given_up_at__isnull=False)).values("pk")
     for verb in VERBS:
         found = Job._base_manager.filter(due(verb, now), unleased(now), kind__in=[*Job.registry])
@@ -189,7 +190,7 @@ def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:
 
     def rows() -> QuerySet[Job]:
         found = Job._base_manager.filter(due(verb), scheduler=job.scheduler_id, kind__in=kinds_of(job.backend))
-        return found.filter(unleased(timezone.now())).exclude(pk__in=again).order_by(*ORDER)
+        return found.filter(unleased(clock.now())).exclude(pk__in=again).order_by(*ORDER)
 
     while rows().exists():
         try:
@@ -230,7 +231,7 @@ def _tried(line: Line, verb: str, step: Step, jobs: list[Job]) -> set[int]:
         if len(jobs) > 1:
             return {key for job in jobs for key in _tried(line, verb, step, [job])}
         # Not again at once: the lease is left to run out by itself.
-        rest = timezone.now() + timedelta(seconds=conf.get("BREAKER_MAX"))
+        rest = clock.now() + timedelta(seconds=conf.get("BREAKER_MAX"))
         message = clean(f"{verb} failed: {type(error).__name__}: {error}")
         steps.mark(jobs, status_message=message, leased_until=rest)
         return {job.pk for job in jobs}
@@ -266,8 +267,19 @@ def _deleted_files(job: Job) -> bool:
     return True
 
 
+def _forget_the_future(now: datetime) -> None:
+    """Take back what was written by a clock that has been set back: nobody would come to it for so long.
+
+    Whoever lives has prolonged his leases by the new time already.
+    """
+    ahead = now + timedelta(seconds=2 * (conf.get("BREAKER_MAX") + conf.get("LEASE")))
+    Job._base_manager.filter(leased_until__gt=ahead).update(leased_until=now)
+    for column in ("polled_at", "refresh_requested_at", "retry_at", "poll_leased_until", "check_leased_until"):
+        Scheduler.objects.filter(**{f"{column}__gt": ahead}).update(**{column: now})
+
+
 def _in_nobodys_hands(scheduler: Scheduler) -> QuerySet[Job]:
-    return Job._base_manager.filter(unleased(timezone.now()), scheduler=scheduler.pk)
+    return Job._base_manager.filter(unleased(clock.now()), scheduler=scheduler.pk)
 
 
 def _find(job_id: int) -> Job | None:

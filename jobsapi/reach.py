@@ -12,9 +12,8 @@ from typing import Any
 
 from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
-from jobsapi import conf
+from jobsapi import clock, conf
 from jobsapi.backends.base import Backend
 from jobsapi.due import waiting
 from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
@@ -99,7 +98,7 @@ def reach(scheduler: Scheduler | None, backend: type[Backend], verb: str) -> Ite
         return
     if scheduler.given_up_at is not None:
         raise NotNow(f"{scheduler} was given up.")
-    now = timezone.now()
+    now = clock.now()
     if scheduler.retry_at is not None and scheduler.retry_at > now:
         tell_waiting(scheduler)
         raise NotNow(scheduler.outage)
@@ -129,7 +128,7 @@ def record_failure(scheduler: Scheduler, error: BackendUnavailable, now: datetim
         unreachable_since=Coalesce("unreachable_since", Value(now)),
         last_error=clean(str(error)),
         offered_host_key=error.offered if isinstance(error, HostKeyNotAccepted) else F("offered_host_key"),
-        retry_at=timezone.now() + timedelta(seconds=rest),
+        retry_at=clock.now() + timedelta(seconds=rest),
     )
     scheduler.refresh_from_db()
     tell_waiting(scheduler)

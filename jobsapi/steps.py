@@ -12,9 +12,8 @@ from typing import Any
 
 from django.db import close_old_connections, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
-from jobsapi import conf, previews, results
+from jobsapi import clock, conf, previews, results
 from jobsapi.backends.base import Accepted, Backend, Observation, Result
 from jobsapi.dispatch import enqueue
 from jobsapi.due import due, kinds_of, unleased, waiting
@@ -57,7 +56,7 @@ def _submitted(line: Line, job: Job) -> bool:
     except InvalidJob as error:
         _end(job, Status.ERROR, str(error), error.detail)
         return True
-    if not line.confirm(submit_started_at=timezone.now()):  # staging took so long that somebody else has the job now
+    if not line.confirm(submit_started_at=clock.now()):  # staging took so long that somebody else has the job now
         return False
     for _, outcome in line.backend.submit([job]):
         if isinstance(outcome, InvalidJob):
@@ -87,7 +86,7 @@ def _accept(line: Line, job: Job, accepted: Accepted, how: str) -> None:
 
 def refresh(scheduler: Scheduler, line: Line) -> None:
     """Poll the jobs of a scheduler, write what has changed, and send what comes next."""
-    now = timezone.now()
+    now = clock.now()
     jobs = list(
         Job._base_manager.filter(scheduler=scheduler.pk, completion_time=None, kind__in=kinds_of(scheduler.backend))
         .filter(_status__in=[*ACTIVE, Status.OTHER])
@@ -98,10 +97,9 @@ def refresh(scheduler: Scheduler, line: Line) -> None:
     seen = line.backend.poll(jobs)
     missing = [job for job in jobs if job not in seen]
     mark([job for job in missing if job.missing_since is None], missing_since=now)
-    grace = timedelta(seconds=conf.get("LOST_GRACE"))
-    gone = [
-        job for job in missing if job.requested == "cancel" or (job.missing_since and now - job.missing_since >= grace)
-    ]
+    since = now - timedelta(seconds=conf.get("LOST_GRACE"))
+    overdue = [job for job in missing if clock.CLOCK.settled and job.missing_since and job.missing_since <= since]
+    gone = [job for job in missing if job.requested == "cancel" or job in overdue]
     message = f"{scheduler} does not know the job any more."
     changed = Job.observe_many(seen | {job: Observation(Status.ERROR, message, lost=True) for job in gone})
     Scheduler.objects.filter(pk=scheduler.pk).update(polled_at=now, **REACHABLE)

@@ -10,9 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from django.utils import timezone
-
-from jobsapi import conf, steps
+from jobsapi import clock, conf, steps
 from jobsapi.backends.base import Outcome, Step
 from jobsapi.exceptions import BackendError, BackendUnavailable
 from jobsapi.lease import Lease
@@ -30,7 +28,7 @@ def put_to_the_test(scheduler: Scheduler, held: Lease) -> None:
     What they say of the scheduler counts as any other call does: one that answers has its breaker closed. A test whose
     lease was taken back (its settings were changed meanwhile) ends at its next step, and leaves no word.
     """
-    began, trial = timezone.now(), Trial(scheduler, held)
+    began, trial = clock.now(), Trial(scheduler, held)
     if not held.confirm(check_requested_at=None, checked_at=began, check_report=trial.report()):
         return
     trial.run()

@@ -11,9 +11,8 @@ from uuid import uuid4
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
-from jobsapi import conf
+from jobsapi import clock, conf
 from jobsapi.exceptions import TransitionNotAllowed
 from jobsapi.models.columns import JobColumns
 from jobsapi.models.events import JobEvent
@@ -88,7 +87,7 @@ class StatusChanges(StoredJob):
         database would not look at again after waiting for another writer. ``changes`` are columns written along. On
         return this instance shows what was written. Raises ``TransitionNotAllowed``, and then nothing was written.
         """
-        now = timezone.now()
+        now = clock.now()
         written = {
             "_status": to,
             "status_message": clean(message),
@@ -115,7 +114,7 @@ class StatusChanges(StoredJob):
         """A line for the history, not saved yet."""
         return JobEvent(
             job_id=self.pk,
-            time=now or timezone.now(),
+            time=now or clock.now(),
             by=by,
             status=self._status,
             attempt=self.attempts,
@@ -131,7 +130,7 @@ class StatusChanges(StoredJob):
         an attempt that is over, or one that the table of edges does not allow, is dropped in silence. A row that the
         database refuses spoils no other.
         """
-        now = timezone.now()
+        now = clock.now()
         suspects = sorted(job.pk for job, seen in observations.items() if decide(job, seen, now))
         by_pk = {job.pk: (job, seen) for job, seen in observations.items()}
         changed: list[Self] = []
@@ -219,8 +218,8 @@ def cause(job: JobColumns, seen: Observation) -> str:
 
 def decide(job: JobColumns, seen: Observation, now: datetime) -> dict[str, Any]:
     """The columns that an observation changes; empty if it says nothing new or comes too late."""
-    in_our_hands = job._status == Status.RESULTS_READY and job.leased_until is not None and job.leased_until > now
-    if job.completion_time is not None or (in_our_hands and seen.lost):
+    leased = job.leased_until is not None and (job.leased_until > now or not clock.CLOCK.settled)
+    if job.completion_time is not None or (leased and job._status == Status.RESULTS_READY and seen.lost):
         return {}
     if cause(job, seen) == "lost":
         return _another_attempt(job, seen)

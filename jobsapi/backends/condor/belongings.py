@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
-from jobsapi import conf
+from jobsapi import clock, conf
 from jobsapi.backends.base import Observation
 from jobsapi.backends.condor import ads, node_status, observe
 from jobsapi.backends.condor.ads import Ad
@@ -52,7 +50,7 @@ def missing_of(job: CondorJob | CondorWorkflow, present: Sequence[Ad]) -> set[in
 def is_overdue(job: CondorJob | CondorWorkflow) -> bool:
     """Whether it has been missing for so long that it would be called lost now."""
     grace = timedelta(seconds=conf.get("LOST_GRACE"))
-    return job.missing_since is not None and timezone.now() - job.missing_since >= grace
+    return job.missing_since is not None and clock.now() - job.missing_since >= grace
 
 
 def ads_of(jobs: Iterable[Any], answer: Iterable[Ad]) -> Mapping[Any, list[Ad]]:
