@@ -15,10 +15,9 @@ from django.db.models import Q
 
 from jobsapi.exceptions import SealBroken
 from jobsapi.models import JobBlob, Purpose, Scheduler
-from jobsapi.sealing import current_key, encrypted_again, keys, seal
+from jobsapi.sealing import current_key, keys, seal
 from jobsapi.sealing.keys import fingerprint
 
-CREDENTIALS = {"_password": "password", "_private_key_pass": "passphrase of the private key"}
 BATCH = 100
 CHUNK = 1024**2
 
@@ -118,9 +117,9 @@ def _encrypted_again(report: Resealed) -> Iterator[tuple[Scheduler, dict[str, st
     """Schedulers that have credentials which an older key has encrypted, with these encrypted by the newest."""
     for scheduler in Scheduler.objects.all():
         again = {}
-        for column, name in CREDENTIALS.items():
+        for column, name, encrypted_again in scheduler.encrypted_again():
             try:
-                again[column] = encrypted_again(getattr(scheduler, column))
+                again[column] = encrypted_again()
             except SealBroken as error:
                 report.broken.append(f"{name} of the scheduler “{scheduler}”: {error}")
         if changed := {column: token for column, token in again.items() if token != getattr(scheduler, column)}:

@@ -7,15 +7,18 @@ to make one that is opened.
 from jobsapi.sealing.keys import current_key, keys
 from jobsapi.sealing.secrets import decrypt, encrypt, encrypted_again
 from jobsapi.sealing.streams import SealReader, SealWriter, seal, unseal
+from jobsapi.sealing.tokens import attempt_of, report_token
 
 __all__ = [
     "SealReader",
     "SealWriter",
+    "attempt_of",
     "current_key",
     "decrypt",
     "encrypt",
     "encrypted_again",
     "keys",
+    "report_token",
     "seal",
     "unseal",
 ]

@@ -52,13 +52,13 @@ class Shown:
             "key": self.key,
             "path": self.path,
         }
-        return sealing.encrypt(json.dumps(written, separators=(",", ":")))
+        return sealing.encrypt(json.dumps(written, separators=(",", ":")), PURPOSE)
 
     @classmethod
     def opened(cls, token: str, user: Any) -> Self:
         """What ``sealed`` was made of. Raises ``Expired``, also for a token that was made for another user."""
         try:
-            found = json.loads(sealing.decrypt(token))
+            found = json.loads(sealing.decrypt(token, PURPOSE))
             if found["for"] != [PURPOSE, str(user.pk)]:
                 raise Expired("It was made for somebody else.")
             source = followed(found["jobs"].get("recipe"), found["jobs"].get("numbers"), Order(*found["order"]))
