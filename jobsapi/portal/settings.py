@@ -27,6 +27,7 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "jobsapi.portal.error_reports.WithoutPasswords"
 
 OWN = ("script-src", "style-src", "img-src", "font-src", "connect-src", "form-action")
 CONTENT_SECURITY_POLICY = {
@@ -135,8 +136,9 @@ STORAGES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"own_lines": {"()": "jobsapi.log_lines.OwnLines"}},
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["own_lines"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
 }
@@ -150,5 +152,6 @@ JOBSAPI: dict[str, Any] = {
     "SEALING_KEYS": tuple(words("JOBSAPI_SEALING_KEYS")),
     "RETENTION": environment.json_dict("JOBSAPI_RETENTION"),
     "FLOWER_URL": text("JOBSAPI_FLOWER_URL"),
+    "PUBLIC_URL": text("JOBSAPI_PUBLIC_URL"),
     **environment.size("JOBSAPI_RESULT_MAX_BYTES", "RESULT_MAX_BYTES"),
 }

@@ -76,6 +76,7 @@ def flower(port: int, folder: Path) -> Command:
         argv=[
             *(sys.executable, "-m", "celery", "-A", "worker", "flower", "--address=127.0.0.1", f"--port={port}"),
             "--tasks_columns=name,args,state,received,runtime,worker,uuid",  # args: the job's number and name
+            "--read_only=True",  # workers would refuse what it could ask for: see worker/remote.py
             *("--persistent=True", f"--db={folder / 'flower'}", "--state_save_interval=60000", "--max_tasks=10000"),
         ],
         restart=True,
