@@ -108,20 +108,28 @@ class Transport(ABC):
 
     @abstractmethod
     def stage(
-        self, folder: str, *, texts: Mapping[str, str], folders: Sequence[str], inputs: Mapping[str, Path]
+        self,
+        folder: str,
+        *,
+        texts: Mapping[str, str],
+        folders: Sequence[str],
+        inputs: Mapping[str, Path],
+        private: Mapping[str, str] | None = None,
     ) -> None:
         """Make an own folder with its sub-folders, write the texts, copy the inputs, files or whole folders, into it.
 
         Keys are paths relative to ``folder``. On return all are there, verified; what was there already with the same
-        size and checksum was not sent. Links are not copied as links: one in an input folder is followed as long as it
-        stays in it. Raises ``InvalidJob`` for an input that cannot be read, ``TransferFailed``, ``BackendUnavailable``.
-        One call at a time for a folder.
+        size and checksum was not sent. ``private`` are texts that nobody but the account may read, at any moment.
+        Links are not copied as links: one in an input folder is followed as long as it stays in it. Raises
+        ``InvalidJob`` for an input that cannot be read, ``TransferFailed``, ``BackendUnavailable``. One call at a time
+        for a folder.
         """
 
     @abstractmethod
     def bring(self, folder: str, home: Path) -> Brought:
         """Bring the whole tree of an own folder to ``home``, a folder of this machine, verified by checksum.
 
+        Files named ``REPORT_FILE`` stay there: nobody here needs the secret in them.
         What is there already with the same size and checksum is not fetched; what else is there stays. Nothing is ever
         written outside ``home``. Raises ``TransferFailed`` or ``BackendUnavailable``; a repeat goes on where it ended.
         """

@@ -259,9 +259,9 @@ def session(link: Link, deadline: Deadline) -> paramiko.Channel:
 
 
 def hear(channel: paramiko.Channel, input: bytes, deadline: Deadline) -> tuple[int, bytes, bytes]:
-    """Feed a command and hear it to its end: status, output, errors, whatever their size.
+    """Feed a command and hear it to its end: status, output, errors.
 
-    Raises ``TimeoutError``, and ``EOFError`` when it ended without a status.
+    Raises ``TimeoutError``, and ``EOFError`` when it ended without a status or says more than ``ANSWER_MAX`` bytes.
     """
     out, err, rest = bytearray(), bytearray(), memoryview(input)
     poll = select.poll()
@@ -290,6 +290,8 @@ def hear(channel: paramiko.Channel, input: bytes, deadline: Deadline) -> tuple[i
     return status, bytes(out), bytes(err)
 
 
+ANSWER_MAX = 512 * 1024**2
+"""Bytes that are taken of one answer: a host may say more and more until our memory is full."""
 CHUNK = 32 * 1024
 FEED_PAUSE = 0.02
 
@@ -297,10 +299,13 @@ FEED_PAUSE = 0.02
 def _take(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
     """Add what has been said meanwhile; whether it was anything."""
     before = len(out) + len(err)
-    while channel.recv_ready():
-        out += channel.recv(CHUNK)
-    while channel.recv_stderr_ready():
-        err += channel.recv_stderr(CHUNK)
+    while channel.recv_ready() or channel.recv_stderr_ready():
+        if channel.recv_ready():
+            out += channel.recv(CHUNK)
+        if channel.recv_stderr_ready():
+            err += channel.recv_stderr(CHUNK)
+        if len(out) + len(err) > ANSWER_MAX:
+            raise EOFError(f"it said more than {ANSWER_MAX:,} bytes")
     return len(out) + len(err) > before
 
 

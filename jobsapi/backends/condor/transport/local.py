@@ -90,19 +90,25 @@ class LocalTransport(Transport):
         return str(Path(job_workspace, own_folder))
 
     def stage(
-        self, folder: str, *, texts: Mapping[str, str], folders: Sequence[str], inputs: Mapping[str, Path]
+        self,
+        folder: str,
+        *,
+        texts: Mapping[str, str],
+        folders: Sequence[str],
+        inputs: Mapping[str, Path],
+        private: Mapping[str, str] | None = None,
     ) -> None:
         """See ``Transport``. What is made has the rights that the umask gives."""
         self.count("stage")
-        files, below = sources(texts, inputs)
+        files, below = sources(texts, inputs, private)
         with in_words(f"Writing the files of the job to {folder}"), tree(folder, create=True) as own:
             own.discard_incoming()
             try:
                 for name in folders_for([*folders, *below], files):
                     own.make(name)
                 for file in files:
-                    if not own.has(file.name, file.size, file.checksum, executable=file.executable):
-                        own.write(file.name, file.chunks(), executable=file.executable)
+                    if file.private or not own.has(file.name, file.size, file.checksum, executable=file.executable):
+                        own.write(file.name, file.chunks(), executable=file.executable, private=file.private)
                         self.count("sent")
             finally:
                 own.discard_incoming()

@@ -25,6 +25,8 @@ class Source:
     size: int
     executable: bool
     origin: Path | bytes
+    private: bool = False
+    """Whether nobody but the account may read it."""
 
     def chunks(self) -> Iterator[bytes]:
         """The content, in pieces that suit a network. Raises ``InvalidJob`` when it cannot be read."""
@@ -46,12 +48,17 @@ class Source:
         return summed.hexdigest()
 
 
-def sources(texts: Mapping[str, str], inputs: Mapping[str, Path]) -> tuple[list[Source], list[str]]:
+def sources(
+    texts: Mapping[str, str], inputs: Mapping[str, Path], private: Mapping[str, str] | None = None
+) -> tuple[list[Source], list[str]]:
     """All files, and all folders of the input folders, the empty ones too. Raises ``InvalidJob``."""
     files, folders = [], []
     for name, text in texts.items():
         data = text.encode()
         files.append(Source(inside(name), len(data), False, data))
+    for name, text in (private or {}).items():
+        data = text.encode()
+        files.append(Source(inside(name), len(data), False, data, private=True))
     for name, path in inputs.items():
         inside(name)
         if path.is_dir():

@@ -42,6 +42,7 @@ from jobsapi.backends.condor.transport.login import Login
 from jobsapi.backends.condor.transport.sources import Source, folders_for, sources
 from jobsapi.backends.condor.transport.tree import Tree, in_words, tree
 from jobsapi.exceptions import BackendError, BackendUnavailable, InvalidJob, TransferFailed
+from jobsapi.htcondor.names import REPORT_FILE
 
 OWN_FOLDER = re.compile(r"jobsapi/[^/\0]+/[0-9a-f]{32}")
 """Where own folders lie, below the login's home."""
@@ -80,17 +81,23 @@ class SshTransport(Transport):
         return f"jobsapi/{name or 'portal'}/{uuid.UUID(uid).hex}"
 
     def stage(
-        self, folder: str, *, texts: Mapping[str, str], folders: Sequence[str], inputs: Mapping[str, Path]
+        self,
+        folder: str,
+        *,
+        texts: Mapping[str, str],
+        folders: Sequence[str],
+        inputs: Mapping[str, Path],
+        private: Mapping[str, str] | None = None,
     ) -> None:
         """See ``Transport``. Two commands, and SFTP for what is not there yet."""
-        files, below = sources(texts, inputs)
+        files, below = sources(texts, inputs, private)
         wanted = [f"d:{name}" for name in folders_for([*folders, *below], files)]
         wanted += [f"{'x' if file.executable else 'f'}:{file.name}" for file in files]
         what = "Writing the files of the job"
         timeout = self._time_for(file.size for file in files)
         said = self._done("stage", [*remote.PREPARE, folder], ".", timeout, remote.joined(wanted), what)
         there = remote.checksums(said)
-        todo = [file for file in files if file.name not in there or there[file.name] != file.checksum()]
+        todo = [f for f in files if f.private or f.name not in there or there[f.name] != f.checksum()]
         placed = self._send(folder, todo) if todo else []
         lost, disk = self._place(folder, placed, timeout)
         if lost:
@@ -104,6 +111,7 @@ class SshTransport(Transport):
             listed = remote.entries(self._done("bring", remote.LIST, folder, self.login.idle, b"", what))
         except ValueError as error:
             raise TransferFailed(f"{what} failed {self.login.where}: {error}.") from error
+        listed = [entry for entry in listed if os.path.basename(entry.name) != REPORT_FILE]
         skipped = tuple(reason for entry in listed if (reason := remote.hostile(entry)))
         good = [entry for entry in listed if not remote.hostile(entry)]
         files = [entry for entry in good if entry.kind == "f"]
@@ -213,6 +221,8 @@ class SshTransport(Transport):
                 summed = hashlib.sha256()
                 path = f"{folder}/{INCOMING}/{number}"
                 with self._file_words(link, sftp, path), sftp.open(path, "wb") as to:
+                    if file.private:  # while it is empty
+                        to.chmod(0o600)
                     to.set_pipelined(True)
                     for chunk in file.chunks():
                         summed.update(chunk)

@@ -69,14 +69,22 @@ class Tree:
         except OSError:
             return False
 
-    def write(self, name: str, chunks: Iterable[bytes], *, executable: bool, checksum: str | None = None) -> None:
+    def write(
+        self,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        executable: bool,
+        checksum: str | None = None,
+        private: bool = False,
+    ) -> None:
         """Write a file, under its name only when it is whole and sums up to ``checksum``.
 
         Raises ``OSError``, ``TransferFailed`` when the sum is another, and what ``chunks`` raises.
         """
         above, _, last = name.rpartition("/")
         part, summed = secrets.token_hex(8), hashlib.sha256()
-        mode = 0o777 if executable else 0o666
+        mode = 0o600 if private else 0o777 if executable else 0o666
         with self.folder(INCOMING, create=True) as incoming, self.folder(above, create=True) as folder:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | TO_FILE, mode, dir_fd=incoming)
             try:
@@ -95,6 +103,12 @@ class Tree:
                 with suppress(OSError):
                     os.unlink(part, dir_fd=incoming)
                 raise
+
+    def unlink(self, name: str) -> None:
+        """Remove a file. Raises ``OSError`` if there is none."""
+        above, _, last = name.rpartition("/")
+        with self.folder(above) as folder:
+            os.unlink(last, dir_fd=folder)
 
     def discard_incoming(self) -> None:
         """Remove what an earlier transfer left half done, and the place for it."""

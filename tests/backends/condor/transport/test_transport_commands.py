@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jobsapi.backends.condor.transport import CommandKilled, LocalTransport, SshTransport, Transport
+from jobsapi.backends.condor.transport import CommandKilled, LocalTransport, SshTransport, Transport, connection
 from jobsapi.backends.condor.transport.remote import answer, command_line
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
 from tests.backends.condor.transport.rig import running, sshd
@@ -105,6 +105,14 @@ def test_two_mebibytes_on_each_stream_are_read(transport: Transport) -> None:
     script = "head -c 2097152 /dev/zero | tr '\\0' e >&2; head -c 2097152 /dev/zero | tr '\\0' o"
     done = transport.run(["sh", "-c", script], folder=None, timeout=20)
     assert (done.out, done.err) == ("o" * 2097152, "e" * 2097152)
+
+
+def test_a_host_that_says_more_and_more_is_not_listened_to_for_ever(ssh: SshTransport, monkeypatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_MAX", 1024**2)
+    for stream in ("", ">&2"):
+        with pytest.raises(BackendUnavailable, match="said more than 1,048,576 bytes"):
+            ssh.run(["sh", "-c", f"yes {stream}"], folder=None, timeout=20)
+    assert ssh.run(["echo", "again"], folder=None, timeout=20).out == "again\n"
 
 
 def test_input_of_five_megabytes_arrives(transport: Transport) -> None:
