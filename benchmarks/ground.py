@@ -26,11 +26,11 @@ def django() -> Iterator[None]:
         yield
 
 
-def user() -> Any:
+def user(name: str = "bench") -> Any:
     """Somebody who owns the jobs."""
     from django.contrib.auth import get_user_model
 
-    return get_user_model().objects.create_user("bench")
+    return get_user_model().objects.create_user(name)
 
 
 def manager() -> Any:

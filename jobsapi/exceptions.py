@@ -25,6 +25,10 @@ class WaitTimeout(JobsApiError, TimeoutError):
     """Raised by ``job.wait(timeout)`` when the job has not ended in time; the job itself goes on."""
 
 
+class InvalidReport(JobsApiError, ValueError):
+    """Raised when what a job reports of itself cannot be understood; the text says what is wrong."""
+
+
 class BackendError(JobsApiError):
     """The root of what goes wrong between a job and its scheduler."""
 
@@ -55,6 +59,10 @@ class SubmissionOver(BackendUnavailable):
 
 class TransferFailed(BackendError):
     """Raised when files of a job could not be brought, though its scheduler answers; trying later may help."""
+
+
+class NoRoom(BackendError):
+    """Raised when a scheduler answers and has as many jobs as it takes; nothing was handed over, and later may help."""
 
 
 class NotReady(BackendError):

@@ -32,8 +32,12 @@ class NotNow(Exception):
 class Bulkhead:
     """At most ``SCHEDULER_THREADS`` threads of this process at a time per scheduler, so that no other waits for it.
 
-    No verb takes the last place: while thousands of jobs are being submitted, results are fetched.
+    No verb takes the last place: while thousands of jobs are being submitted, results are fetched. All schedulers that
+    did not answer last time have together what one has: however many they are, threads are left for the others.
     """
+
+    DOUBTFUL = 0
+    """The key of what these have together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,8 +72,12 @@ class Line:
         """Verbs to send for these rows, where due, when the line is hung up and the leases are given back."""
         self.inside = True
         """Whether the scheduler may be called: until the line is hung up."""
+        self.is_doubtful = False
+        """Whether it has one of the places of those that did not answer last time."""
         self.scheduler = scheduler
         self.verb = verb
+        self.refused = 0
+        """How many jobs the scheduler has refused because it is full."""
         self.lease: Lease | None = None
         """What this thread has in its hands now."""
 
@@ -79,14 +87,21 @@ class Line:
 
     def hang_up(self) -> None:
         """Leave the scheduler to others before the block ends: the rest of the work does not need it."""
+        self.proven()
         if self.inside and self.scheduler is not None:
             BULKHEAD.leave(self.scheduler.pk, self.verb)
         self.inside = False
 
+    def proven(self) -> None:
+        """The scheduler answers: it is none of the doubtful, for as long as the line is open."""
+        if self.is_doubtful:
+            BULKHEAD.leave(Bulkhead.DOUBTFUL, self.verb)
+        self.is_doubtful = False
+
 
 @contextmanager
-def reach(scheduler: Scheduler | None, backend: type[Backend], verb: str) -> Iterator[Line]:
-    """A connected line to ``scheduler``, for ``verb``.
+def reach(scheduler: Scheduler | None, backend: type[Backend], verb: str, job: int = 0) -> Iterator[Line]:
+    """A connected line to ``scheduler``, for ``verb``; ``job``: the one for which somebody was sent, if it was one.
 
     Raises ``NotNow`` when it is busy or resting. A ``BackendUnavailable`` from within opens the breaker, for twice as
     long each time up to ``BREAKER_MAX``, and is what users read of it; the next answer to a refresh closes it.
@@ -100,11 +115,16 @@ def reach(scheduler: Scheduler | None, backend: type[Backend], verb: str) -> Ite
         raise NotNow(f"{scheduler} was given up.")
     now = clock.now()
     if scheduler.retry_at is not None and scheduler.retry_at > now:
-        tell_waiting(scheduler)
+        tell_waiting(scheduler, pk=job)  # it alone: of 10,000 that wait each has a message of its own
         raise NotNow(scheduler.outage)
     if not BULKHEAD.enter(scheduler.pk, verb):
         raise NotNow(f"{scheduler} has its share of threads.")
     line = Line(scheduler, verb)
+    if scheduler.failures:
+        line.is_doubtful = BULKHEAD.enter(Bulkhead.DOUBTFUL, verb)
+        if not line.is_doubtful:
+            line.hang_up()
+            raise NotNow(f"Others that did not answer are asked before {scheduler}.")
     try:
         line.backend = backend(scheduler)
         line.backend.open()
@@ -134,7 +154,7 @@ def record_failure(scheduler: Scheduler, error: BackendUnavailable, now: datetim
     tell_waiting(scheduler)
 
 
-def tell_waiting(scheduler: Scheduler) -> None:
-    """Say on the jobs that wait for a scheduler why they do: one statement for all of them."""
-    jobs = Job._base_manager.filter(waiting(), scheduler_id=scheduler.pk)
+def tell_waiting(scheduler: Scheduler, **only: Any) -> None:
+    """Say on the jobs that wait for a scheduler, or ``only`` on some of them, why they do: one statement for all."""
+    jobs = Job._base_manager.filter(waiting(), scheduler_id=scheduler.pk, **only)
     jobs.exclude(status_message=scheduler.outage).update(status_message=scheduler.outage)

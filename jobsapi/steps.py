@@ -13,17 +13,25 @@ from typing import Any
 from django.db import close_old_connections, transaction
 from django.db.models import Q, QuerySet
 
-from jobsapi import clock, conf, previews, results
+from jobsapi import clock, conf, previews, queueing, results
 from jobsapi.backends.base import Accepted, Backend, Observation, Result
 from jobsapi.dispatch import enqueue
 from jobsapi.due import due, kinds_of, unleased, waiting
-from jobsapi.exceptions import InvalidJob, NotReady, ProcessingFailed, SealBroken, TransferFailed, TransitionNotAllowed
+from jobsapi.exceptions import (
+    InvalidJob,
+    NoRoom,
+    NotReady,
+    ProcessingFailed,
+    SealBroken,
+    TransferFailed,
+    TransitionNotAllowed,
+)
 from jobsapi.models import Job, JobBlob, PartWish, Purpose, Scheduler
 from jobsapi.models.blobs import OF_RESULT
 from jobsapi.models.text import DETAIL_LIMIT, clean
 from jobsapi.processing import processed
-from jobsapi.reach import REACHABLE, Line
-from jobsapi.status import ACTIVE, Status
+from jobsapi.reach import REACHABLE, Line, NotNow
+from jobsapi.status import ACTIVE, AT_SCHEDULER, Status
 
 SOON = timedelta(seconds=1)
 """How often, at most, a step asks for a refresh that shall confirm it."""
@@ -45,6 +53,10 @@ def submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
     return []
 
 
+REFUSALS = 3
+"""After so many refusals of a scheduler that is full the others are not tried: a smaller job may have had room."""
+
+
 def _submitted(line: Line, job: Job) -> bool:
     """Hand a job over. False when it has to be tried again later, and nothing was handed over."""
     mark([job], cleanup_pending=True)
@@ -58,11 +70,20 @@ def _submitted(line: Line, job: Job) -> bool:
         return True
     if not line.confirm(submit_started_at=clock.now()):  # staging took so long that somebody else has the job now
         return False
-    for _, outcome in line.backend.submit([job]):
-        if isinstance(outcome, InvalidJob):
-            _end(job, Status.ERROR, str(outcome), outcome.detail)
-        else:
-            _accept(line, job, outcome, "Accepted")
+    try:
+        for _, outcome in line.backend.submit([job]):
+            if isinstance(outcome, InvalidJob):
+                _end(job, Status.ERROR, str(outcome), outcome.detail)
+            else:
+                _accept(line, job, outcome, "Accepted")
+    except NoRoom as error:
+        line.confirm(
+            submit_started_at=None, status_message=clean(f"Waits for its scheduler to take more jobs: {error}")
+        )
+        line.refused += 1
+        if line.refused == REFUSALS:
+            raise NotNow(f"{line.scheduler} takes no more jobs.") from error
+        return False
     return True
 
 
@@ -107,6 +128,8 @@ def refresh(scheduler: Scheduler, line: Line) -> None:
         enqueue(verb, each.pk, each.name)
     if scheduler.failures:
         go_on(scheduler)
+    elif scheduler.is_limited and any(job._status not in AT_SCHEDULER for job in changed):
+        wake("submit", Job._base_manager.filter(scheduler=scheduler.pk))
 
 
 def go_on(scheduler: Scheduler) -> None:
@@ -229,6 +252,8 @@ def cancel(line: Line, jobs: list[Job]) -> Iterable[Job]:
     for job in gone:
         _end(job, Status.ABORTED, "Stopped.")
     line.next_steps.append(("cleanup", Job._base_manager.filter(pk__in=[job.pk for job in gone])))
+    if gone:
+        _make_way(line)
     return _asked(line, [job for job in there if job not in gone])
 
 
@@ -270,6 +295,7 @@ def cleanup(line: Line, jobs: list[Job]) -> Iterable[Job]:
     again = list(line.backend.cleanup(jobs))
     mark([job for job in jobs if job not in again], cleanup_pending=False)
     line.next_steps.append(("submit", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))
+    _make_way(line)
     return again
 
 
@@ -285,6 +311,12 @@ def keep_logs(line: Line, job: Job) -> None:
     }
     if logs:
         JobBlob.store(job, Purpose.LOGS, json.dumps(logs).encode())
+
+
+def _make_way(line: Line) -> None:
+    """A place may have become free: at a limited scheduler somebody waits for it."""
+    if line.scheduler is not None and line.scheduler.is_limited:
+        line.next_steps.append(("submit", Job._base_manager.filter(scheduler=line.scheduler.pk)))
 
 
 def _asked(line: Line, jobs: list[Job]) -> list[Job]:
@@ -319,6 +351,6 @@ def mark(jobs: list[Job], **changes: Any) -> None:
 
 def wake(verb: str, rows: QuerySet[Job]) -> None:
     """Send one message if a step is due for any of these."""
-    first = rows.filter(due(verb)).order_by("-priority", "pk").values_list("pk", "name").first()
+    first = rows.filter(due(verb)).order_by(*queueing.ORDER).values_list("pk", "name").first()
     if first:
         enqueue(verb, *first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -12,8 +12,10 @@ from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from jobsapi.models import CondorJob, CondorWorkflow, DaskJob, Job
+from jobsapi.models.progress import extent
+from jobsapi.queueing import Waiter, places
 from jobsapi.status import ACTIVE, RUNNING, Status
-from jobsapi.web.bars import Segment, segments
+from jobsapi.web.bars import Segment, loaded, segments
 
 if TYPE_CHECKING:
     from jobsapi.models.rows import JobQuerySet
@@ -84,10 +86,14 @@ class Row:
     """A bar of its parts, when they are in different states."""
     can_run: bool = False
     can_run_again: bool = False
+    said: str = ""
+    """The job's own words."""
+    tells_itself: bool = False
+    """Whether the progress is what the job says itself: its scheduler knows of no parts to count."""
 
     @classmethod
-    def of(cls, job: Job, *, owner: str = "") -> Self:
-        """What is shown of a job that was read with ``readable``."""
+    def of(cls, job: Job, *, owner: str = "", place: str = "") -> Self:
+        """What is shown of a job that was read with ``readable``; ``place``: what ``places_of`` says of it."""
         status = Status(job._status)
         under_way = not job.ended and status in ACTIVE | {Status.OTHER}
         scheduler = job.scheduler if under_way else None
@@ -95,6 +101,10 @@ class Row:
         # Then no Python has run: there is neither a value to show nor a traceback.
         has_files_alone = isinstance(job, CondorJob | CondorWorkflow) and job.keeps_no_result
         unaccepted = NOT_ACCEPTED if scheduler and status == Status.SUBMITTED and not (job.native_id or outage) else ""
+        # A job that waits for its scheduler says itself that it is unreachable: once is enough.
+        message = job.status_message if job.status_message != outage else ""
+        own = {} if status is Status.COMPLETE else _own(job)
+        tells_itself = bool(own.get("total")) and job.progress_total <= 1
         return cls(
             number=job.pk,
             name=job.name,
@@ -105,12 +115,11 @@ class Row:
             status=job.cached_status,
             tone=TONES[status] if under_way or status is not Status.OTHER else "stopped",
             wish=WISHES.get(job.requested, "") if under_way else "",
-            # A job that waits for its scheduler says itself that it is unreachable: once is enough.
-            message=(job.status_message if job.status_message != outage else "") or unaccepted,
+            message=f"{message} {place}".strip() or unaccepted,
             outage=outage,
             preview="" if has_files_alone else getattr(job, "preview", None) or "",
-            progress_done=job.progress_done,
-            progress_total=job.progress_total,
+            progress_done=own.get("done", 0) if tells_itself else job.progress_done,
+            progress_total=own["total"] if tells_itself else job.progress_total,
             is_running=under_way and status in RUNNING,
             has_failed=status in (Status.ERROR, Status.VARIOUS_COMPLETE) and not has_files_alone,
             has_result=status in (Status.COMPLETE, Status.VARIOUS_COMPLETE),
@@ -126,10 +135,12 @@ class Row:
             can_delete=job.ended or status is Status.PENDING,
             parts=_parts(job),
             opens=_opens(job),
-            unit=_unit(job),
+            unit="" if tells_itself else _unit(job),
             segments=_segments(job, under_way),
             can_run=status is Status.PENDING and job.executes_alone,
             can_run_again=job.ended and can_run_again(job),
+            said=str(own.get("message") or ""),
+            tells_itself=tells_itself,
         )
 
     @property
@@ -152,6 +163,8 @@ class Row:
         """``3 of 8 parts``; empty while nobody knows how much there is to do. Nodes that failed have ended, too."""
         if not self.progress_total or self.progress_total == 1 or not (self.progress_done or self.is_running):
             return ""
+        if self.tells_itself:
+            return extent(self.progress_done, self.progress_total)
         return f"{self.progress_text} {self.unit}{' ended' if self.unit == 'nodes' else ''}".rstrip()
 
     @property
@@ -176,6 +189,20 @@ class Row:
         return duration(timezone.now() - self.seen_at) if self.seen_at else ""
 
 
+def places_of(jobs: Iterable[Job]) -> dict[int, str]:
+    """What to say of the place of those that wait for a limited scheduler. One query, and none if there are none."""
+    return places(
+        Waiter(job.pk, scheduler.pk, scheduler.name, scheduler.max_active, scheduler.max_active_per_user)
+        for job in jobs
+        if (scheduler := job.scheduler) and scheduler.is_limited and not scheduler.outage and waits(job)
+    )
+
+
+def waits(job: Job) -> bool:
+    """Whether the job was executed and no scheduler has accepted it yet, as this instance holds it."""
+    return job._status == Status.SUBMITTED and not (job.native_id or job.ended)
+
+
 def _parts(job: Job) -> str:
     if isinstance(job, CondorWorkflow):
         return "Nodes"
@@ -190,6 +217,16 @@ def _opens(job: Job) -> bool:
 
 def _unit(job: Job) -> str:
     return next((unit for cls, unit in UNITS.items() if isinstance(job, cls)), "")
+
+
+def _own(job: Job) -> Mapping[str, Any]:
+    """What the job says of itself, without a query for one that was read with ``readable``."""
+    if "own_report" in vars(job):
+        kept = job.own_report  # type: ignore[attr-defined]
+        found = loaded(kept) if isinstance(kept, str) else kept
+        return found if isinstance(found, Mapping) else {}
+    own: Mapping[str, Any] = job.reported.get("job", {})
+    return own
 
 
 def _segments(job: Job, under_way: bool) -> tuple[Segment, ...]:
@@ -218,7 +255,7 @@ def duration(length: timedelta) -> str:
     return f"{seconds} s"
 
 
-HEAVY = ("spec", "extended_properties", "backend_state", "workspace")
+HEAVY = ("spec", "extended_properties", "backend_state", "reported", "workspace")
 """Columns that may be large, and that no row needs as a whole."""
 
 READ = {
@@ -226,6 +263,7 @@ READ = {
     "from_future": KT("backend_state__from_future"),
     "parts_ended": KT("backend_state__ended"),
     "parts_held": KT("backend_state__hold__parts"),
+    "own_report": KT("reported__job"),
 }
 """What a row needs of a large column."""
 

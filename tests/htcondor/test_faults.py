@@ -289,6 +289,27 @@ def test_a_refusal_by_a_rule_of_the_site_is_the_jobs_own_and_holds_up_no_other(
         condor_pool.condor("condor_reconfig")
 
 
+def test_a_schedd_that_is_full_is_no_error_and_the_job_waits_for_a_place(local, worker, script, execute, condor_pool):
+    rule = condor_pool.folder / "pool" / "local.d" / "rule"
+    first = execute(local, script("wait.sh", "sleep 300"), name="first")
+    worker.until(first, "Running")
+    rule.write_text("MAX_JOBS_PER_OWNER = 1\n")
+    condor_pool.condor("condor_reconfig")
+    try:
+        second = execute(local, script("ok.sh", "exit 0"), name="second")
+        lifecycle.submit(second.pk)
+    finally:
+        rule.unlink()
+        condor_pool.condor("condor_reconfig")
+
+    waits = Job.objects.get(pk=second.pk)
+    assert waits.cached_status == "Submitted"
+    assert "would exceed MAX_JOBS_PER_OWNER" in waits.status_message
+    assert worker.ended(second).cached_status == "Complete"
+    first.stop()
+    worker.ended(first)
+
+
 def test_no_command_reaches_what_only_has_the_number_of_a_job(local, worker, script, execute, condor_pool):
     job = execute(local, script("wait.sh", "sleep 300"))
     worker.until(job, "Running")

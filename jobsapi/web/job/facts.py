@@ -12,6 +12,7 @@ from django.urls import NoReverseMatch, reverse
 
 from jobsapi import policy
 from jobsapi.models import CondorJob, CondorWorkflow, DaskJob, Job, JobBlob, Purpose
+from jobsapi.models.progress import words
 from jobsapi.web.inside import parts
 from jobsapi.web.job import frame
 from jobsapi.web.rows import duration
@@ -140,6 +141,9 @@ def _work(job: DaskJob) -> str:
 
 def at_scheduler(job: Job) -> Iterator[Fact]:
     """What the scheduler says of it, beyond its status."""
+    said = job.reported.get("parts", {})
+    if said and not job.ended and not isinstance(job, CondorWorkflow):  # its nodes have a page of their own
+        yield Fact("What its parts say", pairs=tuple((name, words(said[name])) for name in islice(said, MOST)))
     for fact in parts.facts(job):
         if fact.name != "Cluster id":  # told already
             yield Fact(fact.name, fact.words)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from jobsapi import policy
 from jobsapi.models import CondorJob, CondorWorkflow, Job
 from jobsapi.status import Status
-from jobsapi.web.rows import Row
+from jobsapi.web.rows import Row, places_of
 
 POLL = 2
 """Seconds between two looks at a job that has not ended."""
@@ -97,7 +97,7 @@ def frame(request: HttpRequest, job: Job, here: str) -> dict[str, Any]:
 
 def head_section(request: HttpRequest, job: Job, here: str) -> Section:
     """Name, status, progress, messages and actions."""
-    row = Row.of(job)
+    row = Row.of(job, place=places_of([job]).get(job.pk, ""))
     manages = policy.may_manage(request.user, job)
     head = Head(
         row=row,

@@ -42,11 +42,11 @@ class Offer(NamedTuple):
 class Line:
     """A row of the table, of a job that was read for it."""
 
-    def __init__(self, job: Job, table: JobsTable, *, may_manage: bool, owner: str) -> None:
+    def __init__(self, job: Job, table: JobsTable, *, may_manage: bool, owner: str, place: str = "") -> None:
         self._enabled = enabled(job, table) if table.asks_the_app and may_manage else None
-        self.version = version_of(job, with_heavy=table.with_heavy, more=self._enabled)
+        self.version = version_of(job, with_heavy=table.with_heavy, place=place, more=self._enabled)
         """Differs when anything that is shown differs. What is offered follows from the rest."""
-        self.row = Row.of(job, owner=owner)
+        self.row = Row.of(job, owner=owner, place=place)
         self.number: int = self.row.number
         self.id = str(self.number)
         self.cells: Sequence[Cell] = [

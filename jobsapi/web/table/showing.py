@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from jobsapi import policy
 from jobsapi.models import Job
 from jobsapi.status import Status
+from jobsapi.web.rows import places_of
 from jobsapi.web.table.lines import Line
 from jobsapi.web.table.missing import missing_schedulers
 from jobsapi.web.table.options import JobsTable
@@ -72,7 +73,7 @@ def _known_of(user: Any) -> tuple[str, str]:
 
 
 def contents_of(shown: Shown, viewer: Viewer) -> Contents:
-    """What a page of the table shows. One query."""
+    """What a page of the table shows. One query; another one if some of its jobs wait at a limited scheduler."""
     table, order = shown.table, shown.order
     page = read(table.source, shown.state, order, viewer, table.page_size, with_heavy=table.with_heavy)
 
@@ -93,7 +94,10 @@ def contents_of(shown: Shown, viewer: Viewer) -> Contents:
 
 
 def glances_of(shown: Shown, viewer: Viewer) -> list[Glance]:
-    """Whether the rows of a page are as they were. One query, which most polls end with."""
+    """Whether the rows of a page are as they were. One query, which most polls end with.
+
+    Another one if some of the jobs wait at a limited scheduler: they move up.
+    """
     table = shown.table
     if table.asks_the_app:
         return [line.glance for line in contents_of(shown, viewer).lines]
@@ -110,9 +114,15 @@ def lines_of(shown: Shown, viewer: Viewer, numbers: Sequence[int]) -> dict[int, 
 
 
 def _lines(jobs: Sequence[Job], shown: Shown, viewer: Viewer) -> list[Line]:
-    names_owners = _names_owners(shown, viewer)
+    names_owners, places = _names_owners(shown, viewer), places_of(jobs)
     return [
-        Line(job, shown.table, may_manage=may_manage(job, viewer), owner=_owner(job, viewer, names_owners))
+        Line(
+            job,
+            shown.table,
+            may_manage=may_manage(job, viewer),
+            owner=_owner(job, viewer, names_owners),
+            place=places.get(job.pk, ""),
+        )
         for job in jobs
     ]
 
