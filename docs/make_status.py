@@ -23,7 +23,7 @@ CAUSES = {
     "scheduler": "what the scheduler says",
     "lost": "what the scheduler has lost",
     "worker": "the worker",
-    "admin": "`manage.py give_up_scheduler`",
+    "admin": "an administrator",
     "app": "`job.update_status(...)`",
 }
 
@@ -95,10 +95,10 @@ def arrows() -> list[Arrow]:
             arrow("scheduler", one, other, "scheduler", *_gap(one, other), both=True)
             for one, other in combinations(PLACES, 2) if {one, other} <= AT_SCHEDULER
         ),
-        arrow("execute", PEN, SUB, "app", (144, 158), (277, 158), note="execute()", at=(222, 149)),
+        arrow("execute admin", PEN, SUB, "app", (144, 158), (277, 158), note="execute()", at=(222, 149)),
         arrow("lost", UNDER_WAY, SUB, "scheduler", (180, 330), (150, 330), (150, 171), (277, 171), dashed=True,
               note="lost: again", at=(142, 262), anchor="end"),
-        arrow("execute resubmit", OTH, SUB, "app", (362, 425), (225, 425), (225, 184), (277, 184),
+        arrow("execute resubmit admin", OTH, SUB, "app", (362, 425), (225, 425), (225, 184), (277, 184),
               note="execute(), resubmit()", at=(230, 446), anchor="start"),
         arrow("scheduler", AT_SCHEDULER, RES, "scheduler", (566, 230), (601, 230), note="done", at=(583, 221)),
         arrow("scheduler", OTH, RES, "scheduler", (468, 425), (644, 425), (644, 251), note="done", at=(556, 417)),

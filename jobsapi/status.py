@@ -128,6 +128,12 @@ EDGES = (
     ),
     Edge(
         "admin",
+        frozenset({Status.PENDING, Status.OTHER}),
+        Status.SUBMITTED,
+        "An administrator had it adopt what its scheduler has of it, of which the row did not know.",
+    ),
+    Edge(
+        "admin",
         _UNENDED,
         Status.ERROR,
         "An administrator gave its scheduler up, as gone for good: nobody can tell any more what became of it.",

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobsapi.backends.base import Accepted, Backend, Finding, Observation, Packed, Result, Step, Tail
-from jobsapi.exceptions import BackendUnavailable, InvalidJob, WorkNotPicklable
-from jobsapi.status import Status
+from jobsapi.backends.base import Accepted, Adoption, Backend, Finding, Found, Observation, Packed, Result, Step, Tail
+from jobsapi.exceptions import BackendUnavailable, InvalidJob, NoRoom, WorkNotPicklable
+from jobsapi.status import AT_SCHEDULER, Status
 
 if TYPE_CHECKING:
     from jobsapi.models import Job
@@ -33,6 +33,8 @@ class FakeScheduler:
     attempts: dict[Any, Observation] = field(default_factory=dict)
     jobs: dict[Any, int] = field(default_factory=dict)
     """The primary key of each attempt's job."""
+    uids: dict[Any, Any] = field(default_factory=dict)
+    """The ``uid`` of each attempt's job."""
     results: dict[Any, Result] = field(default_factory=dict)
     submitted: list[int] = field(default_factory=list)
     """Primary keys in the order in which the jobs were accepted."""
@@ -44,6 +46,8 @@ class FakeScheduler:
     """While set, every call raises ``BackendUnavailable`` with this text."""
     refuses: str = ""
     """While set, every submitted job is refused with this text."""
+    takes: int | None = None
+    """While set, it has room for so many jobs that have not ended, as an HTCondor schedd with MAX_JOBS_PER_OWNER."""
     findings: dict[str, Finding] = field(default_factory=dict)
     """What a test of the scheduler finds instead of all being well, by the step: "check", "workers", "tiny job"."""
     cancel_takes_a_while: bool = False
@@ -99,6 +103,8 @@ class FakeBackend(Backend):
             if self.world.refuses:
                 yield job, InvalidJob(self.world.refuses)
                 continue
+            if self.world.takes is not None and self._active() >= self.world.takes:
+                raise NoRoom(f"Number of submitted jobs would exceed {self.world.takes}")
             try:
                 job.open_input()
             except InvalidJob as error:
@@ -106,6 +112,7 @@ class FakeBackend(Backend):
                 continue
             self.world.attempts[job.submission_id] = Observation(Status.SUBMITTED)
             self.world.jobs[job.submission_id] = job.pk
+            self.world.uids[job.submission_id] = job.uid
             self.world.submitted.append(job.pk)
             yield job, self._accepted(job)
 
@@ -151,10 +158,30 @@ class FakeBackend(Backend):
         self._call("logs")
         return {"scheduler": Tail(f"job {job.pk} was here")}
 
+    def inventory(self) -> Iterable[Found]:
+        self._call("inventory")
+        return [self._found_here(attempt, seen) for attempt, seen in self.world.attempts.items()]
+
+    def adopt(self, found: Found) -> Adoption:
+        self._call("adopt")
+        return Adoption(Accepted(found.native_id, {"adopted": True}), found.kind, found.name)
+
+    def discard(self, found: Found) -> None:
+        self._call("discard")
+        self.world.attempts.pop(found.submission_id, None)
+
     def check(self) -> Iterator[Step]:
         yield Step("Connection", lambda: self._found("check", Finding("The fake is here.")))
         yield Step("Workers", lambda: self._found("workers", Finding("There is one worker.", capacity=1)))
         yield Step("A tiny job", lambda: self._found("tiny job", Finding("It ran through.")))
+
+    def _active(self) -> int:
+        return sum(seen.status in AT_SCHEDULER for seen in self.world.attempts.values())
+
+    def _found_here(self, attempt: Any, seen: Observation) -> Found:
+        native_id = f"fake-{attempt}"
+        uid, words = self.world.uids.get(attempt), str(seen.status.label)
+        return Found(native_id, "dataset", attempt, uid, "DaskJob", native_id, "found", words=words)
 
     def _found(self, name: str, finding: Finding) -> Finding:
         self._call(name)

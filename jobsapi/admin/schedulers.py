@@ -22,15 +22,17 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from jobsapi.admin.trials import TestedAdmin
+from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import JobsApiError
 from jobsapi.htcondor.host_keys import fingerprint
-from jobsapi.models import CondorScheduler, DaskScheduler, Job, Scheduler
+from jobsapi.models import CondorScheduler, DaskScheduler, Job, Scheduler, Stray
+from jobsapi.models.credentials import BOUND_TO, SECRETS
 from jobsapi.models.deletion import under_way
 from jobsapi.models.reports import Stage
 
 SHORT = 80
 """Characters of the last error that the list shows."""
-SECRETS = ("password", "private_key_pass")
+LIMITS = ("max_active", "max_active_per_user")
 PUBLIC_KEY = re.compile(r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+([A-Za-z0-9+/=]+)(?=\s|$)")
 """A public key in a line of ssh-keyscan's, which has the host in front, or of a .pub file, which has a comment behind.
 
@@ -41,16 +43,26 @@ https://man.openbsd.org/sshd.8#SSH_KNOWN_HOSTS_FILE_FORMAT
 class SchedulerForm(forms.ModelForm):  # type: ignore[type-arg]
     """A scheduler's secrets go in and never come out again."""
 
+    forgotten: tuple[str, ...] = ()
+    """What those secrets are called that were for another host or key file, and are not kept."""
+
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
-        for secret in SECRETS:
-            if self.cleaned_data.get(secret):
-                setattr(self.instance, secret, self.cleaned_data[secret])
+        for secret, place in BOUND_TO.items():
+            given, stored = self.cleaned_data.get(secret), getattr(self.instance, f"_{secret}")
+            moved = bool(stored) and not set(place).isdisjoint(self.changed_data)
+            if given or moved:
+                setattr(self.instance, secret, given)
+            if moved and not given:
+                self.forgotten = (*self.forgotten, SECRETS[secret])
 
 
 def secret() -> forms.CharField:
     """A field that never shows what is stored, and keeps it when left empty."""
-    hint = "Stored encrypted and never shown. Leave it empty to keep what is stored."
+    hint = (
+        "Stored encrypted and never shown. Leave it empty to keep what is stored; with another host, port or key file, "
+        "give it again."
+    )
     widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
     return forms.CharField(required=False, strip=False, help_text=hint, widget=widget)
 
@@ -102,6 +114,7 @@ class SchedulerAdmin(TestedAdmin):
     readonly_fields: ClassVar[tuple[str, ...]] = (
         "reachable",
         "active_jobs",
+        "strays",
         "polled_at",
         "retry_at",
         "failures",
@@ -112,7 +125,7 @@ class SchedulerAdmin(TestedAdmin):
     )
     settings_of_connection: ClassVar[frozenset[str]] = frozenset({"host", "timeout"})
     """Fields of the form after whose change an earlier test says nothing any more."""
-    actions: tuple[str, ...] = ("test_connection", "give_up")
+    actions: tuple[str, ...] = ("test_connection", "look_for_strays", "give_up")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With the number of jobs that are under way at each: one query for all."""
@@ -140,6 +153,17 @@ class SchedulerAdmin(TestedAdmin):
         chosen = {"scheduler": scheduler.pk, "submission_id__isnull": False, "completion_time__isnull": True}
         jobs = reverse(f"{self.admin_site.name}:jobsapi_job_changelist")
         return format_html('<a href="{}?{}">{}</a>', jobs, urlencode(chosen), f"{scheduler.active:,}")
+
+    @admin.display(description="strays")
+    def strays(self, scheduler: Any) -> str:
+        """What lies there and is no job's, on its page alone."""
+        if scheduler.pk is None or scheduler.reconciled_at is None:
+            return "not looked for yet"
+        number = Stray.objects.seen_twice().filter(scheduler=scheduler.pk).count()
+        rows = reverse(f"{self.admin_site.name}:jobsapi_stray_changelist")
+        chosen = urlencode({"scheduler__id__exact": scheduler.pk})
+        when = moment(scheduler.reconciled_at)
+        return format_html('<a href="{}?{}">{}</a>, looked for {}', rows, chosen, f"{number:,}", when)
 
     @admin.display(description="last test", ordering="checked_at")
     def last_test(self, scheduler: Scheduler) -> str:
@@ -172,6 +196,14 @@ class SchedulerAdmin(TestedAdmin):
         super().save_model(request, obj, form, change)
         if self.settings_of_connection & set(form.changed_data):
             Scheduler.objects.filter(pk=obj.pk).update(check_report={}, checked_at=None, check_leased_until=None)
+
+    @admin.action(description="Look for strays at the selected schedulers", permissions=["change"])
+    def look_for_strays(self, request: HttpRequest, queryset: QuerySet[Scheduler]) -> None:
+        """Ask a worker to look. Nothing is touched."""
+        for scheduler in queryset.filter(given_up_at=None):
+            enqueue("reconcile", scheduler.pk, scheduler.name)
+            message = f"A worker looks what lies at “{scheduler}”. What a second look finds again is listed as a stray."
+            self.message_user(request, message, messages.SUCCESS)
 
     @admin.action(description="Give up the selected schedulers, as gone for good", permissions=["delete"])
     def give_up(self, request: HttpRequest, queryset: QuerySet[Scheduler]) -> TemplateResponse | None:
@@ -211,6 +243,7 @@ class CondorSchedulerAdmin(SchedulerAdmin):
         "host_key",
         "host_key_fingerprint",
         "timeout",
+        *LIMITS,
         *SchedulerAdmin.readonly_fields,
     )
     readonly_fields = ("host_key_fingerprint", *SchedulerAdmin.readonly_fields)
@@ -241,6 +274,11 @@ class CondorSchedulerAdmin(SchedulerAdmin):
         super().save_model(request, obj, form, change)
         if {"host", "port", "host_key"} & set(form.changed_data):
             Scheduler.objects.filter(pk=obj.pk).update(offered_host_key="", retry_at=None)
+        for words in form.forgotten:
+            message = (
+                f"The {words} that was stored is forgotten: it was for another place. Give it again if it is needed."
+            )
+            self.message_user(request, message, messages.WARNING)
 
     @admin.action(description="Accept the host keys that the selected schedulers show", permissions=["change"])
     def accept_host_key(self, request: HttpRequest, queryset: QuerySet[CondorScheduler]) -> TemplateResponse | None:
@@ -278,7 +316,7 @@ class CondorSchedulerAdmin(SchedulerAdmin):
 class DaskSchedulerAdmin(SchedulerAdmin):
     """Dask schedulers."""
 
-    fields = ("name", "host", "timeout", "heartbeat_interval", "dashboard", *SchedulerAdmin.readonly_fields)
+    fields = ("name", "host", "timeout", "heartbeat_interval", "dashboard", *LIMITS, *SchedulerAdmin.readonly_fields)
 
 
 def moment(time: datetime) -> str:

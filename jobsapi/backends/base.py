@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from jobsapi.exceptions import InvalidJob, NotSupported
 from jobsapi.status import Status
@@ -119,6 +120,47 @@ class Step:
     another ``BackendError`` when it answers and this cannot be done; what comes later needs not be tried then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing of this portal's that lies at a scheduler, whether or not a row knows of it."""
+
+    id: str
+    """The scheduler's own name for it, which no other thing there has: a cluster, a dataset, a folder."""
+    what: str
+    """A noun for users: "job", "workflow", "dataset", "folder"."""
+    submission_id: UUID
+    """The attempt that it is of."""
+    uid: UUID | None = None
+    """The job that it is of; None when it does not say."""
+    kind: str = ""
+    """The job type that can take it over when there is no row; empty if none can."""
+    native_id: str = ""
+    """The ``native_id`` of a row that has it; empty if it has none."""
+    name: str = ""
+    """What a row that takes it over is called."""
+    label: str = ""
+    """The app that its job is of, if it says so."""
+    words: str = ""
+    """How it is there, in words."""
+    since: datetime | None = None
+    size: int | None = None
+    """Bytes that it takes there; None when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What a new row needs, so that something found at a scheduler goes on as its job."""
+
+    accepted: Accepted
+    kind: str
+    """Its job type."""
+    name: str = ""
+    label: str = ""
+    """The app that it is of, if that is known."""
+    workspace: str = ""
+    """Where its files are; empty for a workspace of the user's."""
+
+
 class Backend(ABC):
     """Speaks to one scheduler.
 
@@ -153,7 +195,8 @@ class Backend(ABC):
     def submit(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Accepted | InvalidJob]]:
         """Hand jobs over, one outcome each, yielded as it comes. After ``Accepted`` the scheduler surely knows the job.
 
-        Reads ``job.open_input()`` and, for functions given by name, ``job.resolve_function(path)``.
+        Reads ``job.open_input()`` and, for functions given by name, ``job.resolve_function(path)``. Raises ``NoRoom``
+        when the scheduler has as many jobs as it takes; then nothing of the job that it was raised for is there.
         """
 
     @abstractmethod
@@ -209,6 +252,30 @@ class Backend(ABC):
         takes the steps in turn, each to its end before it asks for the next, and closes the iterator. Nothing of the
         test is left at the scheduler then.
         """
+
+    def inventory(self) -> Iterable[Found]:
+        """All that this portal has at the scheduler, in a few exchanges however much there is.
+
+        Never anything of another portal's, of another account's, or that a user made there himself.
+        """
+        return ()
+
+    def adopt(self, found: Found) -> Adoption:
+        """What a row that is made for something of ``inventory`` needs. Changes nothing at the scheduler.
+
+        Raises ``InvalidJob`` when it cannot be followed any more, with why not.
+        """
+        raise NotSupported(f"{type(self).__name__} cannot have jobs taken over.")
+
+    def discard(self, found: Found) -> None:
+        """Remove from the scheduler this one thing of ``inventory``, and of the same job nothing else.
+
+        It may take the scheduler a while. What is not there any more, or is not ours any more, is left alone.
+        """
+        raise NotSupported(f"{type(self).__name__} cannot remove what no job of the portal has.")
+
+    def discard_files(self, found: Found) -> None:  # noqa: B027  (most have none)
+        """Remove the files at the scheduler of a job of ``inventory`` that has no row."""
 
     def close(self) -> None:  # noqa: B027  (most keep none)
         """Let go of connections that this process keeps to the scheduler."""

@@ -173,7 +173,7 @@ def parse_ads(answer: str) -> list[Ad]:
         return []
     try:
         ads = json.loads(answer, strict=False)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         start = " ".join(answer.split())[:200]
         raise BackendUnavailable(f"HTCondor's answer is not whole ({error}). It begins with: {start}") from error
     if not isinstance(ads, list):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jobsapi import conf
-from jobsapi.backends.base import Accepted, Backend, Observation, Packed, Result, Step, Tail
-from jobsapi.backends.condor import ads, control, node_status, observe
+from jobsapi.backends.base import Accepted, Adoption, Backend, Found, Observation, Packed, Result, Step, Tail
+from jobsapi.backends.condor import ads, control, node_status, observe, reports
 from jobsapi.backends.condor.ads import Ad
 from jobsapi.backends.condor.belongings import (
     ads_of,
@@ -23,10 +24,11 @@ from jobsapi.backends.condor.belongings import (
 )
 from jobsapi.backends.condor.dag import dag_of, node_of
 from jobsapi.backends.condor.description import describe
+from jobsapi.backends.condor.inventory import Inventory
 from jobsapi.backends.condor.layout import Layout, layout_of
 from jobsapi.backends.condor.transport import CommandKilled, Completed, Transport, transport_of
 from jobsapi.backends.condor.trial import trial
-from jobsapi.exceptions import BackendUnavailable, InvalidJob, SchedulerMissing, SubmissionOver, TransferFailed
+from jobsapi.exceptions import BackendUnavailable, InvalidJob, NoRoom, SchedulerMissing, SubmissionOver, TransferFailed
 from jobsapi.status import Status
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,9 @@ class CondorBackend(Backend):
             claim(job)
         texts = {**layout.texts, job.MARK: job.folder_mark}
         folders = [each for each in layout.folders if each != "."]
-        self.transport.stage(folder, texts=texts, folders=folders, inputs={**kept, **layout.inputs})
+        private = dict.fromkeys(layout.report_files, reports.access(job) if layout.report_files else "")
+        inputs = {**kept, **layout.inputs}
+        self.transport.stage(folder, texts=texts, folders=folders, inputs=inputs, private=private)
 
     def submit(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, Accepted | InvalidJob]]:
         """See ``Backend``."""
@@ -172,6 +176,8 @@ class CondorBackend(Backend):
         if marks := marks_of(jobs):
             self._tell(control.remove_marked_command(self.identity, marks, "The job has ended in the portal."))
         if not self.remote:
+            for job in jobs:
+                forget_reports(job)
             return []
         unfetched = [job for job in jobs if job.deleted_at is None and job._status in (Status.ABORTED, Status.ERROR)]
         stuck = []
@@ -194,6 +200,25 @@ class CondorBackend(Backend):
     def check(self) -> Iterator[Step]:
         """See ``Backend``."""
         return trial(self.scheduler)
+
+    def inventory(self) -> Iterable[Found]:
+        """See ``Backend``. Jobs and workflows in the queue; at a submit host also the folders of jobs."""
+        return self._inventory.found()
+
+    def adopt(self, found: Found) -> Adoption:
+        """See ``Backend``."""
+        return self._inventory.adoption(found)
+
+    def discard(self, found: Found) -> None:
+        """See ``Backend``. A workflow goes with all its nodes."""
+        if command := self._inventory.removal(found):
+            self._tell(command)
+        else:
+            self.discard_files(found)
+
+    def discard_files(self, found: Found) -> None:
+        """See ``Backend``. On this machine they are its user's, and stay."""
+        self._inventory.discard_files(found)
 
     @classmethod
     def condorpy_job(cls, part: CondorJob | CondorWorkflowJobNode) -> Any:
@@ -218,6 +243,10 @@ class CondorBackend(Backend):
             self.transport.identity = control.identity_of(said.out)
         return self.transport.identity
 
+    @property
+    def _inventory(self) -> Inventory:
+        return Inventory(self.transport, self.identity, self._ads, remote=self.remote)
+
     def _submit(self, job: HTCondorJob) -> Accepted:
         layout = layout_of(job, inputs_are_there=True)
         try:
@@ -229,8 +258,9 @@ class CondorBackend(Backend):
         try:
             if said.status == 0:
                 return self._accepted(job, control.cluster_id_of(said.out), layout)
-            raise InvalidJob(control.refusal(said.err))
-        except InvalidJob:  # whatever it said, what counts is whether the schedd has it
+            refused = NoRoom if control.full(said.err) else InvalidJob
+            raise refused(control.refusal(said.err))
+        except (InvalidJob, NoRoom):  # whatever it said, what counts is whether the schedd has it
             cluster = self._clusters([layout.mark]).get(layout.mark)
             if cluster is None:
                 raise
@@ -325,6 +355,13 @@ class CondorBackend(Backend):
 
     def _run(self, command: Sequence[str], timeout: float | None = None) -> Completed:
         return self.transport.run(command, folder=None, timeout=timeout or conf.get("POLL_TIMEOUT"))
+
+
+def forget_reports(job: HTCondorJob) -> None:
+    """Remove what told a job on this machine how to report. Its token is good for nothing once it has ended."""
+    if job.reports:
+        with suppress(InvalidJob):  # it was described otherwise since
+            reports.forget(job.folder, layout_of(job, inputs_are_there=True).report_files)
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, Path]]:

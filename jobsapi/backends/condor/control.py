@@ -155,8 +155,21 @@ def unreachable(status: int, err: str) -> bool:
     return status != 0 and _UNREACHED.search(err) is not None and _REFUSED.search(err) is None
 
 
-_TERSE = re.compile(r"^\s*(\d+)\.\d+ - (\d+)\.\d+\s*$", re.MULTILINE)
-_SENTENCE = re.compile(r"submitted to cluster (\d+)\.?\s*$", re.MULTILINE)
+_FULL = re.compile(r"jobs would exceed (?:MAX_JOBS_SUBMITTED|MAX_JOBS_PER_OWNER)\b")
+"""The limits of a schedd to jobs in its queue: it takes more when others have left it. That to the size of a single
+submission (MAX_JOBS_PER_SUBMISSION) is no such: it is refused for good.
+
+https://htcondor.readthedocs.io/en/latest/admin-manual/configuration-macros.html#MAX_JOBS_PER_OWNER
+"""
+
+
+def full(err: str) -> bool:
+    """Whether a failed ``condor_submit`` says that the schedd has as many jobs as it takes now."""
+    return _FULL.search(err) is not None
+
+
+_TERSE = re.compile(r"^\s*(\d{1,18})\.\d+ - (\d{1,18})\.\d+\s*$", re.MULTILINE)
+_SENTENCE = re.compile(r"submitted to cluster (\d{1,18})\.?\s*$", re.MULTILINE)
 
 
 def cluster_id_of(out: str) -> int:

@@ -11,6 +11,7 @@ from condorpy import Job
 from condorpy.templates import Templates
 
 from jobsapi import conf
+from jobsapi.backends.condor import reports
 from jobsapi.htcondor.attributes import check_attributes, line, macros, plain
 from jobsapi.htcondor.macros import value_of
 from jobsapi.htcondor.names import slug
@@ -123,6 +124,9 @@ def describe(part: CondorJob | CondorWorkflowJobNode) -> SubmitDescription:
             if not {name, log} & given:
                 attributes[name] = True
     attributes["job_name"] = job_name
+    whole: Any = workflow or part
+    if whole.reports:
+        attributes = reports.transferring(attributes)
     check_attributes(attributes, getattr(part, "variables", None))
     return SubmitDescription(job_name, attributes, part.num_jobs, marks_of(workflow or part))
 
@@ -136,7 +140,17 @@ def template(name: str) -> dict[str, Any]:
 
 
 def marks_of(job: Any) -> dict[str, str]:
-    """What is put on all that one attempt of a job or workflow has in the queue; nothing before it is executed."""
+    """What is put on all that one attempt of a job or workflow has in the queue; nothing before it is executed.
+
+    The first two find it again; the others say whose it was, should its row be gone. Every user of the pool can read
+    them, as the name of its files.
+    """
     if job.submission_id is None:
         return {}
-    return {"JobsApiId": job.submission_id.hex, "JobsApiPortal": conf.get("PORTAL")}
+    return {
+        "JobsApiId": job.submission_id.hex,
+        "JobsApiPortal": conf.get("PORTAL"),
+        "JobsApiJob": job.uid.hex,
+        "JobsApiApp": slug(job.label) if job.label else "",
+        "JobsApiName": slug(job.name),
+    }

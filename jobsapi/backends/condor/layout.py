@@ -16,6 +16,7 @@ from jobsapi.backends.condor.staging import Staging
 from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.attributes import NOWHERE, check_together, remap_targets
 from jobsapi.htcondor.macros import value_of
+from jobsapi.htcondor.names import REPORT_FILE
 from jobsapi.htcondor.options import appended, check_options
 from jobsapi.htcondor.values import quoted
 
@@ -66,6 +67,8 @@ class Layout:
     """Which attempt it is: its ``submission_id`` as hex, as in the queue; "" before it is executed."""
     dag_file: str = ""
     status_file: str = ""
+    report_files: tuple[str, ...] = ()
+    """Where the file lies that tells the job how to report: where each of its procs or nodes begins."""
     resumes: bool = False
     """Whether it goes on with what an earlier attempt has left in the own folder."""
 
@@ -86,13 +89,14 @@ def _job(job: CondorJob, staged: Staging | None) -> Layout:
     _require_executable(job.name, description)
     texts = {description.job_file: str(description)}
     folders = tuple(dict.fromkeys(_folders(description, "")))
+    report_files = tuple(dict.fromkeys(_report_files(description, ""))) if job.reports else ()
     if staged is not None:
         staged.add(job.remote_input_files)
         executable = str(description.get("executable") or "")
         if not staged.add_unless_there(executable) and _is_transferred(description):
             raise InvalidJob(f"The executable {executable} is neither among remote_input_files nor in the workspace.")
         staged.add_inputs(description, "")
-        staged.check_room({**texts, job.MARK: ""}, folders)
+        staged.check_room({**texts, **dict.fromkeys(report_files, ""), job.MARK: ""}, folders)
     return Layout(
         submit=("condor_submit", "-terse", *job.submit_options, description.job_file),
         texts=texts,
@@ -102,6 +106,7 @@ def _job(job: CondorJob, staged: Staging | None) -> Layout:
         initial_dir=description.folder,
         parts=description.num_jobs,
         mark=job.submission_id.hex if job.submission_id else "",
+        report_files=report_files,
     )
 
 
@@ -109,17 +114,19 @@ def _workflow(workflow: CondorWorkflow, staged: Staging | None) -> Layout:
     check_options(workflow.submit_options, for_dag=True)
     dag = dag_of(workflow)
     texts, folders, locks = {dag.dag_file: str(dag)}, list[str](), [f"{dag.dag_file}.lock"]
+    report_files: dict[str, str] = {}
     for node in dag.ordered:
         if isinstance(node.job, SubmitDescription):
             if not (node.noop or node.done):
                 _require_executable(node.name, node.job)
             texts[posixpath.join(node.folder, node.job.job_file)] = str(node.job)
             folders += _folders(node.job, node.folder)
+            report_files |= dict.fromkeys(_report_files(node.job, node.folder) if workflow.reports else (), "")
         elif node.keyword == "SUBDAG":
             locks.append(f"{_path_of(node)}.lock")
     if staged is not None:
         _stage_nodes(workflow, dag, staged)
-        staged.check_room({**texts, workflow.MARK: ""}, folders, before=f"{dag.dag_file}.")
+        staged.check_room({**texts, **report_files, workflow.MARK: ""}, folders, before=f"{dag.dag_file}.")
     resumes = workflow.resubmitted and not workflow.from_start
     list_of_locks = f"{dag.dag_file}.locks"
     if workflow.resubmitted:
@@ -135,6 +142,7 @@ def _workflow(workflow: CondorWorkflow, staged: Staging | None) -> Layout:
         mark=workflow.submission_id.hex if workflow.submission_id else "",
         dag_file=dag.dag_file,
         status_file=dag.status_file,
+        report_files=tuple(report_files),
         resumes=resumes,
     )
 
@@ -219,6 +227,17 @@ def _folders(description: SubmitDescription, base: str) -> Iterator[str]:
                     "Use no macro but $(Process) in them."
                 )
             yield path
+
+
+def _report_files(description: SubmitDescription, base: str) -> Iterator[str]:
+    """Beside what each of its procs writes."""
+    for proc in _procs(description):
+
+        def known(match: re.Match[str], proc: int = proc) -> str:
+            return str(proc) if _is_process(match) else match[0]
+
+        start = value_of("initialdir", description.macros, known) or "."
+        yield posixpath.normpath(posixpath.join(base, start, REPORT_FILE))
 
 
 def _procs(description: SubmitDescription) -> Iterable[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MOST = 1_000_000
 """More parts than that no job has; what says so is not believed, since their numbers are held in memory."""
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
 
 
 def parse(text: object) -> set[int]:

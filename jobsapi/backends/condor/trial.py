@@ -20,6 +20,8 @@ from jobsapi.htcondor.values import quoted
 
 TESTED_SINCE = (23, 9)
 """The oldest version of HTCondor that jobsapi is tested with."""
+DIGITS = 10
+"""What has as many is not believed to be a number of anything that is asked here."""
 PAUSE = 0.5
 """Seconds between two looks at the tiny job."""
 LEFT_ALONE = 3600
@@ -203,13 +205,13 @@ def fit(tools: str, schedd: str) -> Finding:
 
 def number(version: str) -> tuple[int, ...]:
     """``(23, 9, 6)`` of ``23.9.6``; what is no number counts as 0."""
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+    return tuple(int(part) if part.isdecimal() and len(part) < DIGITS else 0 for part in version.split("."))
 
 
 def room(answer: str) -> Finding:
     """The slots that ``condor_status -af State Cpus`` has listed."""
     slots = [line.split() for line in answer.splitlines() if len(line.split()) == 2]
-    cores = [(state, int(cpus)) for state, cpus in slots if cpus.isdecimal()]
+    cores = [(state, int(cpus)) for state, cpus in slots if cpus.isdecimal() and len(cpus) < DIGITS]
     total = sum(count for _, count in cores)
     if not total:
         return Finding("The pool has no slot now: jobs wait.", Outcome.DOUBTFUL, capacity=0)

@@ -13,11 +13,12 @@ from dask.utils import format_bytes
 from distributed import Client, Future
 
 from jobsapi import conf
-from jobsapi.backends.base import Accepted, Backend, Observation, Packed, Result, Step, Tail
+from jobsapi.backends.base import Accepted, Adoption, Backend, Found, Observation, Packed, Result, Step, Tail
 from jobsapi.backends.dask import scheduler as remote
 from jobsapi.backends.dask.client import Exchanges, exchange
 from jobsapi.backends.dask.graph import attempt_graph, leaves_of, refusing, use_portable_shuffles
 from jobsapi.backends.dask.health import text
+from jobsapi.backends.dask.inventory import adoption, found_in, prefix_of
 from jobsapi.backends.dask.observe import (
     accepted,
     dataset_of,
@@ -28,8 +29,9 @@ from jobsapi.backends.dask.observe import (
     observation,
 )
 from jobsapi.backends.dask.trial import trial
-from jobsapi.backends.dask.work import arguments, futures_in, prepare
+from jobsapi.backends.dask.work import arguments, futures_in, prepare, wants
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, NotReady, NotSupported, ResultTooLarge, SchedulerMissing
+from jobsapi.reporting import Reporter
 from jobsapi.status import Status
 
 if TYPE_CHECKING:
@@ -169,6 +171,19 @@ class DaskBackend(Backend):
         """See ``Backend``."""
         return trial(self.scheduler)
 
+    def inventory(self) -> Iterable[Found]:
+        """See ``Backend``. Datasets, which carry the portal's name; those that were only reserved as well."""
+        portal, timeout = conf.get("PORTAL"), conf.get("POLL_TIMEOUT")
+        return list(found_in(self.exchanges.run(remote.held, prefix_of(portal), timeout=timeout), portal))
+
+    def adopt(self, found: Found) -> Adoption:
+        """See ``Backend``."""
+        return adoption(found, self._snapshot([found.id]))
+
+    def discard(self, found: Found) -> None:
+        """See ``Backend``. What a client of a user's wants as well, it keeps."""
+        self.exchanges.run(remote.discard, [found.id], timeout=conf.get("POLL_TIMEOUT"))
+
     def _snapshot(self, names: Sequence[str]) -> remote.Snapshot:
         """One exchange. The names go in random order, so that the tasks of each job get counted in some poll."""
         shuffled = random.sample(names, len(names))
@@ -249,9 +264,12 @@ class DaskBackend(Backend):
 def called(
     client: Client, job: Job, work: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
-    """What a function returns, called here, with ``client`` if it asks for one. What it raises is an ``InvalidJob``."""
+    """What a function returns, called here, with what it asks for. What it raises is an ``InvalidJob``."""
     function = job.resolve_function(work) if isinstance(work, str) else work
-    args, kwargs = arguments(function, args, kwargs, client)
+    offered: dict[str, Any] = {"client": client}
+    if wants(function, "reporter", args, kwargs):
+        offered["reporter"] = Reporter(job.report_url, job.report_token)
+    args, kwargs = arguments(function, args, kwargs, offered)
     with refusing(InvalidJob, "The function raised"):
         return function(*args, **kwargs)
 

@@ -16,6 +16,13 @@ from jobsapi.status import Status
 if TYPE_CHECKING:
     from jobsapi.models import Job
 
+NO_LITERAL = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
+"""What ``ast.literal_eval`` raises for what only looks like arguments: a dict as a key, ten thousand minus signs.
+
+https://docs.python.org/3/library/ast.html#ast.literal_eval
+"""
+ARGUMENTS = 20_000
+"""Characters of the arguments of an exception that are looked into."""
 RESTARTED = "The Dask scheduler was restarted and has lost the job."
 
 
@@ -129,12 +136,13 @@ def exception_words(text: str) -> str:
     if match is None:
         return text
     kind, inner = match.groups()
+    if len(inner) > ARGUMENTS:
+        return text
     if kind == "KilledWorker":
         return "KilledWorker: the workers that ran it died, several times over (is there enough memory?)"
     try:
         arguments = ast.literal_eval(f"({inner},)") if inner else ()
-    except (ValueError, SyntaxError):
+        words = f": {arguments if len(arguments) > 1 else arguments[0]}" if arguments else ""
+    except NO_LITERAL:
         return text
-    if len(arguments) > 1:
-        return f"{kind}: {arguments}"
-    return f"{kind}: {arguments[0]}" if arguments else kind
+    return f"{kind}{words}"

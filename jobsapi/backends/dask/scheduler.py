@@ -68,6 +68,17 @@ class Leaf(TypedDict):
     failure: Failure | None
 
 
+class Held(TypedDict):
+    """One dataset that is published, or only reserved."""
+
+    name: str
+    key: Any
+    """The key of its leaf; None when it has several."""
+    leaves: dict[str, int]
+    nbytes: int
+    published: bool
+
+
 class Shipped:
     """A function of this module that unpickles where this module cannot be imported."""
 
@@ -144,6 +155,24 @@ def snapshot(names: Sequence[str], walk_limit: int, dask_scheduler: Any = None) 
     }
 
 
+def held(prefix: str, dask_scheduler: Any = None) -> list[Held]:
+    """All datasets whose names begin with ``prefix``. No task is walked through."""
+    found: list[Held] = []
+    for name in names_with((prefix,), dask_scheduler):
+        keys = keys_of(name, dask_scheduler)
+        tasks = [dask_scheduler.tasks.get(key) for key in keys]
+        found.append(
+            {
+                "name": name,
+                "key": keys[0] if len(keys) == 1 else None,
+                "leaves": dict(Counter(state_of(ts) for ts in tasks)),
+                "nbytes": sum(max(ts.nbytes, 0) for ts in tasks if state_of(ts) == "memory"),
+                "published": name in dask_scheduler.extensions["publish"].datasets,
+            }
+        )
+    return found
+
+
 def leaves(name: str, dask_scheduler: Any = None) -> list[Leaf] | None:
     """The leaves of one dataset; None when it is not published."""
     published = dask_scheduler.extensions["publish"].datasets
@@ -183,13 +212,16 @@ def stop(names: Sequence[str], dask_scheduler: Any = None) -> list[str]:
 
 def discard(prefixes: Sequence[str], dask_scheduler: Any = None) -> list[str]:
     """Unpublish all datasets whose name starts with one of ``prefixes``; what nobody else wants is then forgotten."""
-    holders = [
-        client.removeprefix(holder_of("")) for client in dask_scheduler.clients if client.startswith(holder_of(""))
-    ]
-    known = dict.fromkeys([*dask_scheduler.extensions["publish"].datasets, *holders])
-    names = [name for name in known if str(name).startswith(tuple(prefixes))]
+    names = names_with(tuple(prefixes), dask_scheduler)
     unpublish(names, dask_scheduler)
     return names
+
+
+def names_with(prefixes: tuple[str, ...], scheduler: Any) -> list[str]:
+    """The names of datasets, published or only reserved, that begin with one of ``prefixes``."""
+    holders = [client.removeprefix(holder_of("")) for client in scheduler.clients if client.startswith(holder_of(""))]
+    known = dict.fromkeys([*scheduler.extensions["publish"].datasets, *holders])
+    return [name for name in known if str(name).startswith(prefixes)]
 
 
 def workers_of(prefix: str, walk_limit: int, limit: int, dask_scheduler: Any = None) -> list[str]:

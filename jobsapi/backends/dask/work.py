@@ -23,6 +23,7 @@ from jobsapi.exceptions import BackendUnavailable, InvalidJob, SchedulerMissing
 if TYPE_CHECKING:
     from jobsapi.models import Job
 
+NOTHING: Mapping[str, Any] = {}
 PIN_TIMEOUT = 1.0
 """Seconds that a request may wait for the scheduler when ``execute()`` is given a Future."""
 
@@ -46,6 +47,8 @@ def prepare(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Packed:
             f"execute() was given {described(work)}. Give it a Delayed, a dask collection, a Future, a list of one of "
             "these, a function with its arguments, or a function's dotted name."
         )
+    if wants(function, "reporter", rest, named):
+        job.require_reporting()
     arguments(function, rest, named)
     parts = {"The function": work, **{f"Argument {n}": value for n, value in enumerate(rest, 1)}}
     parts.update({f'The argument "{name}"': value for name, value in named.items()})
@@ -97,18 +100,17 @@ def resolved(address: str) -> str:
 
 
 def arguments(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], client: Client | None = None
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], offered: Mapping[str, Any] = NOTHING
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What to call ``function`` with: the arguments given, and ``client`` if it has a parameter of that name left free.
+    """What to call ``function`` with: the arguments given, and what is ``OFFERED`` that it ``wants``.
 
     Raises ``InvalidJob`` when they do not fit: better in the request than later, in a worker.
     """
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):  # some builtins have none
+    signature = signature_of(function)
+    if signature is None:
         return tuple(args), dict(kwargs)
-    wanted = "client" in signature.parameters and "client" not in kwargs
-    others = [each for each in signature.parameters.values() if not (wanted and each.name == "client")]
+    wanted = [name for name in OFFERED if wants(function, name, args, kwargs)]
+    others = [each for each in signature.parameters.values() if each.name not in wanted]
     try:
         bound = signature.replace(parameters=others).bind(*args, **kwargs)
     except TypeError as error:
@@ -116,8 +118,38 @@ def arguments(
         raise InvalidJob(f"The arguments do not fit {name}{signature}: {error}.") from error
     if not wanted:
         return bound.args, bound.kwargs
-    given = inspect.BoundArguments(signature, OrderedDict({**bound.arguments, "client": client}))
+    more = {name: offered.get(name) for name in wanted}
+    given = inspect.BoundArguments(signature, OrderedDict({**bound.arguments, **more}))
     return given.args, given.kwargs
+
+
+OFFERED = ("client", "reporter")
+"""What a function that is called by a worker gets if it has a parameter of that name, and was given nothing for it."""
+
+
+def wants(function: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a function asks for what is ``OFFERED``: ``client`` wherever it stands, ``reporter`` if it is left free.
+
+    A parameter of that name may always have meant something else.
+    """
+    signature = signature_of(function)
+    if signature is None or name not in signature.parameters or name in kwargs:
+        return False
+    if name == "client":
+        return True
+    others = [each for each in signature.parameters.values() if each.name != "client" or "client" in kwargs]
+    try:
+        return name not in signature.replace(parameters=others).bind_partial(*args, **kwargs).arguments
+    except TypeError:  # they do not fit at all, and ``arguments`` says so
+        return False
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """What a function takes; None of some builtins."""
+    try:
+        return inspect.signature(function)
+    except (ValueError, TypeError):
+        return None
 
 
 def futures_in(value: Any) -> list[Future[Any]]:

@@ -7,7 +7,18 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 ATTEMPT = UUID(int=7)
-ATTEMPT_MARK = f'My.JobsApiId = "{ATTEMPT.hex}"'
+JOB = UUID(int=8)
+
+
+def marks(name: str) -> list[str]:
+    """The lines by which a job of this name is found again."""
+    return [
+        f'My.JobsApiId = "{ATTEMPT.hex}"',
+        'My.JobsApiPortal = "jobsapi"',
+        f'My.JobsApiJob = "{JOB.hex}"',
+        'My.JobsApiApp = "tests"',
+        f'My.JobsApiName = "{name}"',
+    ]
 
 
 @dataclass
@@ -20,7 +31,10 @@ class StandIn:
     condorpy_template_name: str = ""
     submit_options: list[str] = field(default_factory=list)
     submission_id: UUID | None = ATTEMPT
+    uid: UUID = JOB
+    label: str = "tests"
     resubmitted: bool = False
+    reports: bool = False
     is_workflow: ClassVar[bool] = False
     MARK: ClassVar[str] = ".jobsapi"
 

@@ -6,6 +6,7 @@ import pytest
 
 from jobsapi.backends.condor.control import (
     cluster_id_of,
+    full,
     hold_command,
     identity_of,
     plain,
@@ -130,6 +131,16 @@ def test_a_schedd_that_was_not_reached_or_died_meanwhile_is_told_from_a_refusal(
 )
 def test_a_refusal_is_the_jobs_own_fault(err: str) -> None:
     assert not unreachable(1, err)
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_full"),
+    [("MAX_JOBS_PER_OWNER", True), ("MAX_JOBS_SUBMITTED", True), ("MAX_JOBS_PER_SUBMISSION", False)],
+)
+def test_a_schedd_that_is_full_is_told_from_one_that_never_takes_so_many_at_once(limit: str, is_full: bool) -> None:
+    err = f"\nERROR: Failed to create proc\nNumber of submitted jobs would exceed {limit}\n"
+
+    assert full(err) is is_full
 
 
 DAG_SUBMITTED = """Submitting job(s).

@@ -9,7 +9,7 @@ import pytest
 
 from jobsapi.backends.condor.description import SubmitDescription, describe, template
 from jobsapi.exceptions import InvalidJob
-from tests.backends.condor.stand_ins import ATTEMPT, flow, job, node
+from tests.backends.condor.stand_ins import ATTEMPT, flow, job, marks, node
 
 
 def text_of(**attributes: Any) -> list[str]:
@@ -40,10 +40,7 @@ def test_the_reference_s_example_reads_as_condorpy_users_know_it() -> None:
         "transfer_input_files = ../a, ../b\n"
         "attribute1 = attr1\n"
         "stream_output = true\n"
-        "stream_error = true\n"
-        f'My.JobsApiId = "{ATTEMPT.hex}"\n'
-        'My.JobsApiPortal = "jobsapi"\n'
-        "\n"
+        "stream_error = true\n" + "".join(f"{line}\n" for line in marks("my-job")) + "\n"
         "queue 1\n"
     )
 

@@ -10,9 +10,9 @@ import pytest
 
 from jobsapi.backends.condor.layout import AFTER_SWEEPING, layout_of
 from jobsapi.exceptions import InvalidJob
-from tests.backends.condor.stand_ins import ATTEMPT, ATTEMPT_MARK, flow, job, node
+from tests.backends.condor.stand_ins import ATTEMPT, flow, job, marks, node
 
-MARKS = ("-append", ATTEMPT_MARK, "-append", 'My.JobsApiPortal = "jobsapi"')
+MARKS = tuple(word for line in marks("flow") for word in ("-append", line))
 
 
 @pytest.fixture

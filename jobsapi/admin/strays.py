@@ -1,0 +1,138 @@
+"""Strays: what lies at schedulers and is no job's. Looked at here, adopted or removed by a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from jobsapi.exceptions import JobsApiError
+from jobsapi.models import Stray
+
+MOST = 500
+"""Strays that are decided at once: each is named before somebody says yes, and no other is meant then."""
+WORDS = {
+    Stray.ADOPT: (
+        "Adopt strays",
+        "A worker has each go on as the job that it was of. One whose job has no row any more becomes a new job of the "
+        "user that is named here; its description is not known, so it cannot be run again, but its results are "
+        "fetched.",
+        "Yes, adopt",
+    ),
+    Stray.REMOVE: (
+        "Remove strays",
+        "A worker stops each at its scheduler and removes it there. What it has computed is lost. Files at a submit "
+        "host go too if no job has them; those in workspaces on this machine stay. This cannot be undone.",
+        "Yes, remove",
+    ),
+}
+"""The title of the page that asks, what it says will happen, and its button."""
+
+
+@admin.register(Stray)
+class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What workers have found. Nothing here asks a scheduler."""
+
+    list_display = ("native_id", "scheduler", "what", "of_job", "name", "words", "why", "since", "takes", "standing")
+    list_filter = ("scheduler", "what", "can_adopt")
+    list_select_related = ("scheduler",)
+    search_fields = ("native_id", "name", "label")
+    readonly_fields = (
+        *("scheduler", "native_id", "what", "of_job", "uid", "name", "label", "words", "why", "can_adopt", "since"),
+        *("takes", "first_seen", "last_seen", "standing"),
+    )
+    fields = readonly_fields
+    actions = ("adopt", "remove")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without Django's own deletion: it would leave the thing where it is, and look as if it did not."""
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Without a button that deletes the row alone."""
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "show_delete": False})
+
+    @admin.display(description="job", ordering="job_number")
+    def of_job(self, stray: Stray) -> str:
+        if stray.job_number is None:
+            return "no row"
+        page = reverse(f"{self.admin_site.name}:jobsapi_job_change", args=[stray.job_number])
+        return format_html('<a href="{}">{}</a>', page, stray.job_number)
+
+    @admin.display(description="takes", ordering="size")
+    def takes(self, stray: Stray) -> str:
+        return "–" if stray.size is None else filesizeformat(stray.size)
+
+    @admin.display(description="what comes of it")
+    def standing(self, stray: Stray) -> str:
+        if stray.wish:
+            verb = "adopted" if stray.wish == Stray.ADOPT else "removed"
+            return f"{stray.wished_by} wants it to be {verb}. {stray.outcome or 'A worker does it.'}"
+        if stray.outcome:
+            return stray.outcome
+        return "to be decided" if stray.is_settled else "seen once: maybe a job that is being submitted"
+
+    @admin.action(description="Adopt the selected strays …", permissions=["change"])
+    def adopt(self, request: HttpRequest, queryset: QuerySet[Stray]) -> TemplateResponse | None:
+        """Asks first, and whose the jobs without a row become."""
+        return self._decided(request, queryset, Stray.ADOPT)
+
+    @admin.action(description="Remove the selected strays from their schedulers …", permissions=["change"])
+    def remove(self, request: HttpRequest, queryset: QuerySet[Stray]) -> TemplateResponse | None:
+        """Asks first."""
+        return self._decided(request, queryset, Stray.REMOVE)
+
+    def _decided(self, request: HttpRequest, chosen: QuerySet[Stray], wish: str) -> TemplateResponse | None:
+        if not request.POST.get("confirmed"):
+            return self._asked(request, chosen, wish)
+        users = get_user_model()
+        given = request.POST.get("user", "").strip() or request.user.get_username()
+        owner = users._default_manager.filter(**{users.USERNAME_FIELD: given}).first()
+        if wish == Stray.ADOPT and owner is None:
+            self.message_user(request, f"There is no user “{given}”. Nothing was changed.", messages.ERROR)
+            return None
+        wished = 0
+        for stray in chosen.select_related("scheduler"):
+            try:
+                stray.request(wish, request.user.get_username(), owner, request.POST.get("app", "").strip()[:255])
+            except JobsApiError as error:
+                self.message_user(request, str(error), messages.WARNING)
+                continue
+            self.log_change(request, stray, f"To be {'adopted' if wish == Stray.ADOPT else 'removed'}.")
+            wished += 1
+        if wished:
+            message = f"{wished:,} will be {'adopted' if wish == Stray.ADOPT else 'removed'} by a worker."
+            self.message_user(request, message, messages.SUCCESS)
+        return None
+
+    def _asked(self, request: HttpRequest, chosen: QuerySet[Stray], wish: str) -> TemplateResponse | None:
+        if (number := chosen.count()) > MOST:
+            more = f"{number:,} are chosen. Choose up to {MOST} at a time, or use manage.py reconcile --remove-all."
+            self.message_user(request, more, messages.ERROR)
+            return None
+        title, sentence, button = WORDS[wish]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "sentence": sentence,
+            "button": button,
+            "wish": wish,
+            "strays": chosen.select_related("scheduler"),
+            "without_row": wish == Stray.ADOPT and chosen.filter(job_number=None).exists(),
+            "checkbox": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/jobsapi/strays.html", context)
