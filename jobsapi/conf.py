@@ -24,6 +24,8 @@ DEFAULTS: dict[str, Any] = {
     "SEALING_KEYS": (),
     "REFRESH_INTERVAL": 10.0,
     "RESCUE_INTERVAL": 10.0,
+    "RECONCILE_INTERVAL": 3600.0,
+    "QUIET_AFTER": 60.0,
     "TASK_RESULT_DAYS": 7,
     "RETENTION": {},
     "LEASE": 30.0,
@@ -41,6 +43,8 @@ DEFAULTS: dict[str, Any] = {
     "INPUT_MAX_BYTES": 64 * 1024**2,
     "RESULT_MAX_BYTES": 256 * 1024**2,
     "FLOWER_URL": "",
+    "PUBLIC_URL": "",
+    "REPORT_TOKEN_DAYS": 30,
 }
 """``docs/settings.md`` gives the meaning, unit and reason of each. Times are in seconds, sizes in bytes."""
 
@@ -50,6 +54,11 @@ def get(name: str) -> Any:
     configured = getattr(settings, "JOBSAPI", {})
     value = configured.get(name, DEFAULTS[name])
     return {**DEFAULTS[name], **value} if isinstance(DEFAULTS[name], dict) else value
+
+
+def quiet_after() -> float:
+    """Seconds without a sign of life after which a worker or beat is missed: three times beat has had a chance."""
+    return float(max(get("QUIET_AFTER"), 3 * get("RESCUE_INTERVAL")))
 
 
 def backend_class(name: str) -> type[Backend]:

@@ -9,30 +9,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Exists, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 
-from jobsapi import clock, conf, steps, storage
+from jobsapi import clock, conf, queueing, steps, storage
 from jobsapi.dispatch import enqueue
 from jobsapi.due import VERBS, due, kinds_of, unleased
 from jobsapi.exceptions import BackendUnavailable, SubmissionOver, TransitionNotAllowed
 from jobsapi.lease import lease
-from jobsapi.models import Heartbeat, Job, JobBlob, Purpose, Scheduler
+from jobsapi.models import Heartbeat, Job, JobBlob, Purpose, RefreshWish, Scheduler, Stray
 from jobsapi.models.blobs import INSIDE
 from jobsapi.models.deletion import left_behind, under_way
 from jobsapi.models.text import clean
 from jobsapi.reach import BULKHEAD, Line, NotNow, reach
+from jobsapi.reconcile import reconcile as reconciled
 from jobsapi.status import Status
 from jobsapi.trial import put_to_the_test
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-ORDER = ("-priority", F("submit_started_at").asc(nulls_first=True), "pk")
-"""Who comes first. What was tried in vain comes last, so that one job which makes its scheduler fail jams no other."""
 
 TO_BE_CHECKED = Q(check_requested_at__isnull=False, given_up_at=None)
 """Schedulers for which a test was asked that no worker has begun."""
@@ -110,6 +109,7 @@ def give_up(scheduler_id: int) -> None:
                     job.transition(Status.ERROR, by="admin", message=message, only=free, cleanup_pending=False)
     while left := list(_in_nobodys_hands(scheduler).filter(left_behind()).values_list("pk", flat=True)[:BATCH]):
         _in_nobodys_hands(scheduler).filter(left_behind(), pk__in=left).update(cleanup_pending=False)
+    Stray.objects.filter(scheduler=scheduler.pk).delete()
     _remove(scheduler.pk)
 
 
@@ -148,13 +148,40 @@ def check(scheduler_id: int) -> None:
         BULKHEAD.leave(scheduler_id, "check")
 
 
+def reconcile(scheduler_id: int) -> None:
+    """Look what of ours lies at a scheduler, and do with strays what administrators wish; see ``jobsapi.reconcile``."""
+    with lease(Scheduler.objects.filter(pk=scheduler_id), "reconcile_leased_until") as held:
+        for scheduler in held.rows:
+            try:
+                with reach(scheduler, conf.backend_class(scheduler.backend), "reconcile") as line:
+                    reconciled(scheduler, line)
+            except NotNow:
+                return
+
+
+def reconcile_due() -> None:
+    """Have all schedulers looked at, but those where somebody just was."""
+    now = clock.now()
+    before = now - timedelta(seconds=conf.get("RECONCILE_INTERVAL") / 2)
+    due_for_it = Q(reconciled_at=None) | Q(reconciled_at__lte=before)
+    for scheduler in Scheduler.objects.filter(
+        due_for_it, _awake(now), given_up_at=None, kind__in=[*Scheduler.registry]
+    ):
+        enqueue("reconcile", scheduler.pk, scheduler.name)
+
+
 def refresh_due() -> None:
-    """Have those schedulers refreshed that have jobs under way and were not asked for ``REFRESH_INTERVAL`` seconds."""
+    """Have those schedulers refreshed that have jobs under way and were not asked for ``REFRESH_INTERVAL`` seconds.
+
+    Those as well for which somebody has asked for it at a time that has come: see ``RefreshWish``.
+    """
     now = clock.now()
     stale = Q(polled_at=None) | Q(polled_at__lte=now - timedelta(seconds=conf.get("REFRESH_INTERVAL")))
     polled = [kind for kind, cls in Job.registry.items() if cls.scheduler_type is not None]
     waiting = Job._base_manager.filter(under_way(), scheduler=OuterRef("pk"), kind__in=polled)
-    for scheduler in Scheduler.objects.filter(stale, _awake(now), Exists(waiting), given_up_at=None):
+    RefreshWish.forget_fulfilled(now)
+    wanted = stale | Q(RefreshWish.due(now))
+    for scheduler in Scheduler.objects.filter(wanted, _awake(now), Exists(waiting), given_up_at=None):
         enqueue("refresh", scheduler.pk, scheduler.name)
 
 
@@ -179,6 +206,9 @@ def rescue() -> None:
     unchecked = TO_BE_CHECKED & (Q(check_leased_until=None) | Q(check_leased_until__lt=now))
     for scheduler in Scheduler.objects.filter(gone | unchecked):
         enqueue("check" if scheduler.given_up_at is None else "give_up", scheduler.pk, scheduler.name)
+    wished = Exists(Stray.objects.seen_twice().exclude(wish="").filter(scheduler=OuterRef("pk")))
+    for scheduler in Scheduler.objects.filter(wished, _awake(now), unleased(now, "reconcile_leased_until")):
+        enqueue("reconcile", scheduler.pk, scheduler.name)
 
 
 def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:
@@ -190,25 +220,29 @@ def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:
 
     def rows() -> QuerySet[Job]:
         found = Job._base_manager.filter(due(verb), scheduler=job.scheduler_id, kind__in=kinds_of(job.backend))
-        return found.filter(unleased(clock.now())).exclude(pk__in=again).order_by(*ORDER)
+        free = found.filter(unleased(clock.now())).exclude(pk__in=again).order_by(*queueing.ORDER)
+        return queueing.admitted(free, job.scheduler) if verb == "submit" else free
 
     while rows().exists():
         try:
-            with reach(job.scheduler, job.backend_class(), verb) as line:
-                while line.inside and (taken := _turn(line, verb, step, rows(), batch)) is not None:
+            with reach(job.scheduler, job.backend_class(), verb, job.pk) as line:
+                while line.inside and (taken := _turn(line, verb, step, rows, batch)) is not None:
                     again |= taken
         except NotNow:
             return
 
 
-def _turn(line: Line, verb: str, step: Step, rows: QuerySet[Job], batch: int) -> set[int] | None:
+def _turn(line: Line, verb: str, step: Step, rows: Callable[[], QuerySet[Job]], batch: int) -> set[int] | None:
     """Take a step for the next jobs, under a lease; the keys of those left for later, None if there were none."""
-    with lease(rows, "leased_until", batch) as held:
+    with ExitStack() as hands:
+        with queueing.gate(line.scheduler, verb):
+            held = hands.enter_context(lease(rows(), "leased_until", batch))
         if not held.rows:
             return None
         in_flight, line.lease = True, held
         try:
             again = _tried(line, verb, step, held.rows)
+            line.proven()
         except SubmissionOver:
             in_flight = False
             raise
@@ -224,7 +258,7 @@ def _tried(line: Line, verb: str, step: Step, jobs: list[Job]) -> set[int]:
     """Take a step. A job that makes it fail as nobody has thought of holds up no other: it says so, and is left."""
     try:
         return {left.pk for left in step(line, jobs)}
-    except BackendUnavailable:
+    except (BackendUnavailable, NotNow):
         raise
     except Exception as error:
         logger.exception("%s failed for %s", verb, jobs)
@@ -274,7 +308,14 @@ def _forget_the_future(now: datetime) -> None:
     """
     ahead = now + timedelta(seconds=2 * (conf.get("BREAKER_MAX") + conf.get("LEASE")))
     Job._base_manager.filter(leased_until__gt=ahead).update(leased_until=now)
-    for column in ("polled_at", "refresh_requested_at", "retry_at", "poll_leased_until", "check_leased_until"):
+    for column in (
+        "polled_at",
+        "refresh_requested_at",
+        "retry_at",
+        "poll_leased_until",
+        "check_leased_until",
+        "reconcile_leased_until",
+    ):
         Scheduler.objects.filter(**{f"{column}__gt": ahead}).update(**{column: now})
 
 

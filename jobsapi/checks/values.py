@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -13,10 +14,13 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from jobsapi import conf, retention
 from jobsapi.app import installed
+from jobsapi.shown import shown
 
 INPUT_LIMIT = 512 * 1024**2
 """Bytes. An input lies in a row; SQLite takes 1 GB there, PostgreSQL as well, and both need it twice in memory."""
 WRONG_TYPE = "jobsapi.E005"
+LONGEST_TOKEN = 3_660
+"""Days that a token of a job may be good for: ten years."""
 SHORT = 32
 """Characters of a key that are too few."""
 
@@ -29,7 +33,8 @@ class Kind(NamedTuple):
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return (whole and abs(value) < 2**63) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _whole(value: Any) -> bool:
@@ -38,6 +43,14 @@ def _whole(value: Any) -> bool:
 
 def _text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_site(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        return False
 
 
 POSITIVE = Kind(lambda value: _number(value) and value > 0, "a number, more than 0")
@@ -58,6 +71,10 @@ ADDRESS = Kind(
     lambda value: isinstance(value, str) and (not value or value.startswith(("http://", "https://", "/"))),
     "an address that begins with http://, https:// or /, or empty",
 )
+SITE = Kind(
+    lambda value: isinstance(value, str) and (not value or _is_site(value)),
+    "the address of this site, as https://jobs.example.org, or empty",
+)
 
 BY_TYPE = {float: POSITIVE, int: COUNT, str: TEXT, tuple: WORDS, dict: DICT}
 """What the type of a default asks for, unless ``BY_NAME`` says more."""
@@ -66,8 +83,14 @@ BY_NAME = {
     "WORKSPACE_ROOT": PATH,
     "RESULT_ROOT": PATH,
     "LOST_GRACE": NOT_NEGATIVE,
+    "RECONCILE_INTERVAL": NOT_NEGATIVE,
     "TASK_RESULT_DAYS": NOT_NEGATIVE,
     "FLOWER_URL": ADDRESS,
+    "PUBLIC_URL": SITE,
+    "REPORT_TOKEN_DAYS": Kind(
+        lambda value: _number(value) and 0 < value <= LONGEST_TOKEN,
+        f"a number of days, more than 0, {LONGEST_TOKEN:,} at most",
+    ),
     "INPUT_MAX_BYTES": Kind(
         lambda value: _whole(value) and 1 <= value <= INPUT_LIMIT,
         f"a whole number from 1 to {INPUT_LIMIT:,}: inputs lie in the database",
@@ -87,7 +110,7 @@ def check() -> Iterator[CheckMessage]:
     for name, default in conf.DEFAULTS.items():
         kind = BY_NAME.get(name) or BY_TYPE[type(default)]
         if name in configured and not kind.fits(configured[name]):
-            told = "" if name == "SEALING_KEYS" else f" is {configured[name]!r}, and"
+            told = "" if name == "SEALING_KEYS" else f" is {shown(configured[name])}, and"
             yield Error(f'JOBSAPI["{name}"]{told} must be {kind.words}.', hint=_default(name), id=WRONG_TYPE)
     policy = configured.get("RETENTION", {})
     for problem in retention.problems(policy) if isinstance(policy, dict) else ():
@@ -110,6 +133,10 @@ def doubts() -> Iterator[CheckMessage]:
         if key in keys[:position]:
             hint = "Remove one: a key that is there twice was hardly meant to be."
             yield Warning(f'JOBSAPI["SEALING_KEYS"][{position}] is there twice.', hint=hint, id="jobsapi.W004")
+    address = urlsplit(conf.get("PUBLIC_URL"))
+    if address.scheme == "http" and address.hostname not in ("localhost", "127.0.0.1", "::1"):
+        hint = "Use https://: with a token that was read on the way somebody can report in a job's name."
+        yield Warning('JOBSAPI["PUBLIC_URL"] has jobs send their tokens unencrypted.', hint=hint, id="jobsapi.W009")
     known = {app.package for app in installed()}
     known |= {name for app in apps.get_app_configs() for name in (app.label, app.name)}
     for app in sorted({app for app in conf.get("RETENTION") if isinstance(app, str)} - known - {retention.ANY}):

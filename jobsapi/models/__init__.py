@@ -18,9 +18,11 @@ from jobsapi.models.heartbeat import Heartbeat
 from jobsapi.models.job import Job
 from jobsapi.models.logs import Log, LogPiece
 from jobsapi.models.parts import PartWish
+from jobsapi.models.refreshes import RefreshWish
 from jobsapi.models.schedulers import CondorScheduler, DaskScheduler, Scheduler, SchedulerAssignment
 from jobsapi.models.sharing import JobShare, Right
 from jobsapi.models.spec import spec_property
+from jobsapi.models.strays import Stray
 
 TethysJob = Job
 """The name that ported apps use."""
@@ -47,9 +49,11 @@ __all__ = [
     "LogPiece",
     "PartWish",
     "Purpose",
+    "RefreshWish",
     "Right",
     "Scheduler",
     "SchedulerAssignment",
+    "Stray",
     "TethysJob",
     "spec_property",
 ]

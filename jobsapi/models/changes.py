@@ -61,6 +61,8 @@ NEW_ATTEMPT: Mapping[str, Any] = {
     "start_time": None,
     "completion_time": None,
     "backend_state": {},
+    "reported": {},
+    "reported_at": None,
 }
 """What a new attempt starts with, beside a ``submission_id`` of its own."""
 

@@ -18,6 +18,7 @@ from jobsapi.models.blobs import JobBlob, Purpose
 from jobsapi.models.deletion import keep_scheduler_of_jobs, keep_user_of_jobs
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
+from jobsapi.models.reporting import ReportsItself
 from jobsapi.models.schedulers import Scheduler
 from jobsapi.models.sharing import Shared
 from jobsapi.models.vocabulary import Vocabulary
@@ -39,7 +40,7 @@ class PropertiesField(models.JSONField):
         return super().get_db_prep_save(value, connection)
 
 
-class JobColumns(Vocabulary, Shared, TwoWriters, Kinded):
+class JobColumns(Vocabulary, Shared, ReportsItself, TwoWriters, Kinded):
     """What is filtered, sorted or guarded is a column. The first block is the app's, the second the worker's."""
 
     label = models.CharField(max_length=255, editable=False)

@@ -137,7 +137,9 @@ class Commands(StatusChanges):
             raise TransitionNotAllowed(self._refusal(to, "app")) from None
         if (self._status, self.custom_status) == (to, label) and not self.ended:
             return
-        ends: dict[str, Any] = {"completion_time": timezone.now()} if label in self.TERMINAL_STATUSES else {}
+        ends: dict[str, Any] = {}
+        if label in self.TERMINAL_STATUSES:
+            ends = {"completion_time": timezone.now(), "requested": ""}
         self.transition(to, by="app", custom_status=label, **ends)
 
     def process_results(self, *args: Any, **kwargs: Any) -> None:

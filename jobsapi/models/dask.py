@@ -23,7 +23,8 @@ class DaskJob(Job):
     job_type, backend, scheduler_type = "DASK", "dask", DaskScheduler
     executes_alone = False
     why_not_again = (
-        "it was made from a Future, whose graph is not stored. Create a new job, from a Delayed or a function."
+        "it was made from a Future or adopted, so its graph is not stored. Create a new job, from a Delayed or a "
+        "function."
     )
 
     forget = spec_property(False, doc="Keep no result.")
@@ -51,7 +52,7 @@ class DaskJob(Job):
 
     @property
     def can_run_again(self) -> bool:
-        return not self.backend_state.get("from_future")
+        return not (self.backend_state.get("from_future") or self.backend_state.get("adopted"))
 
     @property
     def client(self) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from jobsapi.models.outcome import Outcome
 from jobsapi.models.rows import JobRows
@@ -36,6 +37,16 @@ class Job(Outcome):
             ),
             models.Index(fields=["scheduler", "_status"], name="jobsapi_job_scheduler"),
             models.Index(fields=["native_id"], name="jobsapi_job_native_id"),
+            # Who is next at a scheduler, in the order of ``jobsapi.queueing``.
+            models.Index(
+                "scheduler",
+                "native_id",
+                F("priority").desc(),
+                Coalesce("submit_started_at", "execute_time").asc(),
+                "id",
+                name="jobsapi_job_queue",
+                condition=Q(submission_id__isnull=False, completion_time=None),
+            ),
             models.Index(fields=["scheduler"], name="jobsapi_job_wish", condition=~Q(requested="")),
             models.Index(fields=["scheduler"], name="jobsapi_job_cleanup", condition=Q(cleanup_pending=True)),
             models.Index(fields=["deleted_at"], name="jobsapi_job_deleted", condition=Q(deleted_at__isnull=False)),

@@ -22,6 +22,7 @@ from jobsapi.exceptions import InvalidJob, OutputNotAllowed
 from jobsapi.folders import discard
 from jobsapi.models.text import storable
 from jobsapi.models.workspace import root
+from jobsapi.shown import shown
 
 MOST = 100
 NAME_LENGTH, PATH_LENGTH = 100, 1024
@@ -49,11 +50,12 @@ def check_outputs(outputs: Any) -> None:
         raise InvalidJob(f'outputs must be a dict of at most {MOST} names and paths: {{"report": "out/report.pdf"}}.')
     for name, path in outputs.items():
         if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH or "/" in name or "\\" in name:
-            raise InvalidJob(f"{name!r} is no name for an output: use at most {NAME_LENGTH} characters and no slash.")
+            allowed = f"at most {NAME_LENGTH} characters and no slash"
+            raise InvalidJob(f"{shown(name)} is no name for an output: use {allowed}.")
         if not isinstance(path, str) or not path or len(path) > PATH_LENGTH or not path.isprintable():
-            raise InvalidJob(f"The path of the output “{name}” must be text; it is {path!r:.80}.")
+            raise InvalidJob(f"The path of the output “{name}” must be text; it is {shown(path)}.")
         if path.startswith("/") or ".." in PurePosixPath(path).parts or not PurePosixPath(path).parts:
-            raise InvalidJob(f"The path of the output “{name}” must stay in the workspace; it is {path!r:.80}.")
+            raise InvalidJob(f"The path of the output “{name}” must stay in the workspace; it is {shown(path)}.")
 
 
 def look_for(workspace: str, outputs: Mapping[str, str]) -> list[Output]:
@@ -167,7 +169,7 @@ def check_parts(parts: Sequence[str]) -> None:
     """Raises ``OutputNotAllowed`` unless each part names something in the folder that the one before it names."""
     for part in parts:
         if part in ("", ".", "..") or "/" in part or not storable(part) or len(part) > 255:
-            raise OutputNotAllowed(f"{part!r:.80} names nothing in a folder.")
+            raise OutputNotAllowed(f"{shown(part)} names nothing in a folder.")
 
 
 def _key(name: str, is_folder: bool) -> str:

@@ -10,17 +10,18 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from jobsapi import conf, sealing
+from jobsapi import conf
 from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import JobsApiError
 from jobsapi.htcondor.host_keys import fingerprint
+from jobsapi.models.credentials import Credentials
 from jobsapi.models.deletion import Standing, keep_assigned_scheduler
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.ownership import TwoWriters
 from jobsapi.models.reports import Report
 
 
-class Scheduler(TwoWriters, Kinded):
+class Scheduler(Credentials, TwoWriters, Kinded):
     """One scheduler that jobs can be handed to. An administrator's row; the worker adds how it fares."""
 
     name = models.CharField(max_length=255, unique=True)
@@ -49,6 +50,22 @@ class Scheduler(TwoWriters, Kinded):
     dashboard = models.CharField(
         max_length=2048, blank=True, default="", help_text="The address of the Dask dashboard."
     )
+    max_active = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=None,
+        validators=[MinValueValidator(1)],
+        help_text="At most so many jobs of this site are there at a time; the others wait in order. Empty: no limit.",
+    )
+    """A job is there from the moment in which it is handed over until it has ended or its results are fetched."""
+    max_active_per_user = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=None,
+        validators=[MinValueValidator(1)],
+        help_text="At most so many jobs of one user are there at a time. Whoever has as many holds up nobody else. "
+        "Empty: no limit.",
+    )
 
     polled_at = models.DateTimeField(null=True, editable=False)
     """When the scheduler last told the states of all its jobs: how fresh every one of them is."""
@@ -68,6 +85,9 @@ class Scheduler(TwoWriters, Kinded):
     """When the last test was begun."""
     check_report = models.JSONField(default=dict, blank=True, editable=False)
     """What it has found so far; see ``jobsapi.models.reports``."""
+    reconciled_at = models.DateTimeField(null=True, editable=False)
+    """When what lies there was last compared with the rows; see ``jobsapi.models.strays``."""
+    reconcile_leased_until = models.DateTimeField(null=True, editable=False)
     given_up_at = models.DateTimeField(null=True, editable=False)
     """An administrator has said that it is gone for good. Nobody calls it any more."""
 
@@ -85,6 +105,8 @@ class Scheduler(TwoWriters, Kinded):
             "timeout",
             "heartbeat_interval",
             "dashboard",
+            "max_active",
+            "max_active_per_user",
         }
     )
     worker_hint = "It says how the scheduler fares. One that is gone for good is given up with give_up()."
@@ -95,24 +117,6 @@ class Scheduler(TwoWriters, Kinded):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def password(self) -> str:
-        """The password, encrypted in the database."""
-        return sealing.decrypt(self._password)
-
-    @password.setter
-    def password(self, value: str | None) -> None:
-        self._password = sealing.encrypt(value or "")
-
-    @property
-    def private_key_pass(self) -> str:
-        """The passphrase of the private key, encrypted in the database."""
-        return sealing.decrypt(self._private_key_pass)
-
-    @private_key_pass.setter
-    def private_key_pass(self, value: str | None) -> None:
-        self._private_key_pass = sealing.encrypt(value or "")
 
     def request_refresh(self, interval: timedelta) -> None:
         """Ask a worker for the states of this scheduler's jobs, at most once an ``interval``, whoever asks."""
@@ -137,6 +141,11 @@ class Scheduler(TwoWriters, Kinded):
                 enqueue("check", self.pk, self.name)
         self.refresh_from_db(fields=["check_requested_at"])
         return asked
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit to how many jobs may be there at a time."""
+        return self.max_active is not None or self.max_active_per_user is not None
 
     @property
     def report(self) -> Report:

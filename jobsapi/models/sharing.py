@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from jobsapi.exceptions import InvalidJob
+from jobsapi.shown import shown
 
 
 class Right(models.TextChoices):
@@ -35,7 +36,7 @@ class Shared(models.Model):
         Raises ``InvalidJob`` for another right, and before the job or the group is saved.
         """
         if right not in Right.values:
-            raise InvalidJob(f"A job is shared to {' or '.join(Right.values)}, not to {right!r}.")
+            raise InvalidJob(f"A job is shared to {' or '.join(Right.values)}, not to {shown(right)}.")
         if self.pk is None or group.pk is None:
             raise InvalidJob("Save the job and the group first: what is shared needs a number.")
         JobShare.objects.update_or_create(job_id=self.pk, group=group, defaults={"right": Right(right)})

@@ -15,7 +15,11 @@ from jobsapi.exceptions import InvalidJob, SchedulerMissing
 from jobsapi.models.columns import JobColumns
 from jobsapi.models.text import clean, storable
 from jobsapi.models.workspace import inside_root
+from jobsapi.shown import shown
 from jobsapi.status import TERMINAL, Status
+
+PRIORITY_MOST = 2**31 - 1
+"""What a column of a database has room for."""
 
 
 class StoredJob(JobColumns):
@@ -30,6 +34,12 @@ class StoredJob(JobColumns):
             self._check_text(column)
         if not self.name.strip():
             raise InvalidJob("A job needs a name.")
+        whole = isinstance(self.priority, int) and not isinstance(self.priority, bool)
+        if not whole or abs(self.priority) > PRIORITY_MOST:
+            raise InvalidJob(
+                f"priority must be a whole number from -{PRIORITY_MOST:,} to {PRIORITY_MOST:,}; it is "
+                f"{shown(self.priority)}."
+            )
         self._check_json("extended_properties", "extended_properties")
         self._check_json("spec", "attributes")
         if self.workspace and (self._state.adding or self.workspace != self._seen.get("workspace")):

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from jobsapi import conf
 from jobsapi.exceptions import WorkspaceNotAllowed
+from jobsapi.shown import shown
 
 
 def root() -> Path:
@@ -30,7 +31,7 @@ def inside_root(path: str) -> Path:
     try:
         folder = (top / path).resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise WorkspaceNotAllowed(f"{path!r} is no path: {error}") from error
+        raise WorkspaceNotAllowed(f"{shown(path)} is no path: {error}") from error
     if folder == top or not folder.is_relative_to(top):
         raise WorkspaceNotAllowed(
             f"The workspace {folder} does not lie below {top}. "

@@ -32,7 +32,7 @@ def segments(total: int, ended: object, held: object, *, under_way: bool) -> tup
     """
     if total < 2:
         return ()
-    numbers = _loaded(ended) if isinstance(ended, str) else ended
+    numbers = loaded(ended) if isinstance(ended, str) else ended
     found = numbers if isinstance(numbers, Mapping) else {}
     counts = [(tone, word, count(found.get(name))) for name, (tone, word) in ENDED.items()]
     counts.append(("held", "held", int(str(held)) if str(held).isdecimal() else 0))
@@ -53,7 +53,8 @@ def count(ranges: object) -> int:
     return sum(int(last or first) - int(first) + 1 for first, _, last in pieces)
 
 
-def _loaded(text: str) -> Any:
+def loaded(text: str) -> Any:
+    """The JSON that a database gives as text; None if it is none."""
     try:
         return json.loads(text)
     except ValueError:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobsapi.web import views
+from jobsapi.web import callbacks, views
 from jobsapi.web.inside import dashboard, fragment, parts
 from jobsapi.web.job import files, following, logs, page, results, sharing
 from jobsapi.web.table import views as table
@@ -37,5 +37,7 @@ urlpatterns = [
     path("jobs/<int:job_id>/resubmit/", views.act, {"command": "resubmit"}, name="job-resubmit"),
     path("jobs/<int:job_id>/delete/", views.act, {"command": "delete"}, name="job-delete"),
     path("jobs/<int:job_id>/share/", sharing.share, name="job-share"),
-    path("update-job-status/<int:job_id>/", views.update_job_status, name="update-job-status"),
+    path("update-job-status/<int:job_id>/", callbacks.update_job_status, name="update-job-status"),
+    path("update-dask-job-status/<path:key>/", callbacks.update_dask_job_status, name="update-dask-job-status"),
+    path("report-job-status/<int:job_id>/", callbacks.report_job_status, name="report-job-status"),
 ]

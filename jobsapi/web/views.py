@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from jobsapi.exceptions import JobsApiError
 from jobsapi.manager import follow
-from jobsapi.models import Job
 from jobsapi.policy import manages_all
 from jobsapi.web.access import managed_job, visible_job
 from jobsapi.web.job.history import traceback_of
@@ -67,17 +63,3 @@ def act(request: HttpRequest, job_id: int, command: str) -> HttpResponse:
     if from_htmx(request):
         return HttpResponse(status=NO_CONTENT, headers={"HX-Trigger": "jobs-changed"})
     return redirect(way_back(request))
-
-
-@csrf_exempt
-@require_http_methods(["GET", "POST"])
-def update_job_status(request: HttpRequest, job_id: int) -> JsonResponse:
-    """Ask for a refresh of the job's scheduler if the job is under way and that is due. Believes and tells nothing.
-
-    Anybody may call it, a job that has just ended among them: the answer is the same for every number.
-    """
-    job = Job.objects.select_related("scheduler").filter(pk=job_id).first()
-    if job is not None:
-        with suppress(Job.DoesNotExist):  # deleted this very moment
-            job.update_status()
-    return JsonResponse({"success": True})

@@ -20,6 +20,7 @@ from jobsapi.models.outputs import is_plain_folder, open_output, remove_folder
 from jobsapi.models.parts import PartWish
 from jobsapi.models.schedulers import CondorScheduler
 from jobsapi.models.spec import spec_property
+from jobsapi.shown import shown
 
 ASKED = {"cancel": "stop", "hold": "pause", "release": "resume"}
 """The command for each thing that may be wanted of a part."""
@@ -34,6 +35,16 @@ else:
     Job = object
 
 
+def option_list(given: Iterable[Any] | str | None) -> list[str]:
+    """Options of a command as a list of texts. Raises ``InvalidJob`` for what is none."""
+    if given is None:
+        return []
+    try:
+        return [given] if isinstance(given, str) else [os.fspath(each) for each in given]
+    except TypeError as error:
+        raise InvalidJob(f"The options are {shown(given)}. Give a list of texts.") from error
+
+
 class AtHTCondor(Job):
     """Its files lie in ``folder``, below its workspace; at a submit host over SSH in a folder named ``remote_id``."""
 
@@ -46,7 +57,14 @@ class AtHTCondor(Job):
     resubmitted_when_lost = False
 
     resubmitted = spec_property(False, doc="Whether this is not its first attempt.")
-    submit_options = spec_property(list, doc="Further options of the command that submits it.", convert=list)
+    reports = spec_property(
+        False,
+        doc="""Whether its programs can report how far they are: a file ``jobsapi-report.json`` is put beside each.
+
+    It has an address and a token, which only the job can read; ``jobsapi.reporting`` reads it.
+    """,
+    )
+    submit_options = spec_property(list, doc="Further options of the command that submits it.", convert=option_list)
 
     def execute(self, *args: Any, **kwargs: Any) -> None:
         """Save the job and have it run; see ``Job.execute``. Its number names its folder, so that is first."""
@@ -73,6 +91,8 @@ class AtHTCondor(Job):
         """Raises a subclass of ``InvalidJob`` when the job could not be stored or run as it is described."""
         super().validate()
         rules.check_name(self.name)
+        if self.reports:
+            self.require_reporting()
         if not self.workspace:
             raise InvalidJob(f"A {self.type} needs a workspace, below which its own folder is made.")
         if not self._state.adding and self.attempts:
@@ -101,8 +121,11 @@ class AtHTCondor(Job):
 
     @property
     def folder(self) -> Path:
-        """The job's own folder, where all its files are: ``<workspace>/<name>-<number>``. Made when it is submitted."""
-        return Path(self.workspace, rules.own_folder(self.name, self.pk))
+        """The job's own folder, where all its files are: ``<workspace>/<name>-<number>``. Made when it is submitted.
+
+        That of a job which was adopted keeps the name that it had.
+        """
+        return Path(self.workspace, self.backend_state.get("own_folder") or rules.own_folder(self.name, self.pk))
 
     @property
     def initial_dir(self) -> str:
@@ -213,10 +236,3 @@ def _match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 def _fits(part: str, pattern: str) -> bool:
     # fnmatch compiles every pattern, and a workflow of many nodes has many that are plain names.
     return fnmatchcase(part, pattern) if any(letter in pattern for letter in "*?[") else part == pattern
-
-
-def option_list(given: Iterable[Any] | str | None) -> list[str]:
-    """Options of a command as a list of texts."""
-    if given is None:
-        return []
-    return [given] if isinstance(given, str) else [os.fspath(each) for each in given]

@@ -6,22 +6,28 @@ import os
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from jobsapi.exceptions import InvalidJob
 from jobsapi.models.condor import rules
 from jobsapi.models.spec import spec_property
+from jobsapi.shown import shown
 
 
 def paths(value: Iterable[Any] | str | os.PathLike[str] | None) -> list[str]:
-    """One path or several, as text."""
+    """One path or several, as text. Raises ``InvalidJob`` for what is none."""
     if value is None:
         return []
-    if isinstance(value, str | os.PathLike):
-        return [os.fspath(value)]
-    return [os.fspath(each) for each in value]
+    try:
+        return [os.fspath(each) for each in ([value] if isinstance(value, str | os.PathLike) else value)]
+    except TypeError as error:
+        raise InvalidJob(f"{shown(value)} is no list of paths. Give it texts.") from error
 
 
 def kept(value: Any) -> dict[str, Any]:
-    """A dict of its own: what the caller does to the one it gave changes nothing."""
-    return dict(value) if value is not None else {}
+    """A dict of its own: what the caller does to the one it gave changes nothing. Raises ``InvalidJob`` for others."""
+    try:
+        return dict(value) if value is not None else {}
+    except (TypeError, ValueError) as error:
+        raise InvalidJob(f"{shown(value)} is no dict. Give it names and values.") from error
 
 
 class Described:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from jobsapi.models import CondorWorkflow, PartWish
+from jobsapi.models.progress import words
 from jobsapi.status import RUNNING, Status
 from jobsapi.web.job import logs
 from jobsapi.web.rows import TONES, WISHES, duration
@@ -76,7 +77,7 @@ class Vertex:
 def vertices(job: CondorWorkflow) -> list[Vertex]:
     """The graph of a workflow, in the order in which it was made. Three queries, however large it is."""
     wishes = dict(PartWish.objects.filter(job=job.pk).values_list("part", "verb"))
-    states, made = job.node_states, job.graph()
+    states, made = _with_own_words(job), job.graph()
     inner: defaultdict[str, list[Node]] = defaultdict(list)
     for name in sorted(states.keys() - {node.name for node in made}):
         # HTCondor knows of a splice only the nodes in it, which are called SPLICE+NODE.
@@ -87,6 +88,17 @@ def vertices(job: CondorWorkflow) -> list[Vertex]:
         own = Node.of(node.name, states.get(node.name, {}), wishes.get(node.name, ""), node.type, node.parent_names)
         found.append(Vertex(node.name, node.type, own.parents, within or (own,)))
     return found + [Vertex(each.name, "", (), (each,)) for left in inner.values() for each in left]
+
+
+def _with_own_words(job: CondorWorkflow) -> Mapping[str, Mapping[str, Any]]:
+    """The states of nodes, each with what it says itself where HTCondor says nothing of it."""
+    states, said = job.node_states, job.reported.get("parts", {})
+    return {
+        name: {**state, "message": words(said[name])}
+        if name in said and not state.get("message") and state.get("status") != Status.COMPLETE
+        else state
+        for name, state in states.items()
+    }
 
 
 def listed(found: Iterable[Vertex]) -> list[Node]:

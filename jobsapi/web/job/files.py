@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from jobsapi.exceptions import InvalidJob, OutputNotAllowed
+from jobsapi.htcondor.names import REPORT_FILE
 from jobsapi.models import CondorJob, CondorWorkflow, Job
 from jobsapi.models.outputs import Listed, Listing, list_folder, open_file
 from jobsapi.web.access import visible_job
@@ -114,7 +115,7 @@ def download_file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     job = _visible(request, job_id)
     parts = _parts(request.GET.get("path", ""))
     place = Place.of(job)
-    if not parts or place.problem:
+    if not parts or place.problem or REPORT_FILE in parts:
         raise Http404("There is no such file.")
     try:
         file = open_file(place.workspace, (*place.base, *parts))
@@ -148,7 +149,7 @@ def _lines(job: Job, parts: tuple[str, ...], listing: Listing) -> list[Line]:
     return [
         Line(entry, readable(entry.name), _leads_to(job, (*parts, entry.name), entry), KINDS.get(entry.kind, ""))
         for entry in listing.entries
-        if parts or entry.name != mark_of(job)
+        if (parts or entry.name != mark_of(job)) and entry.name != REPORT_FILE
     ]
 
 

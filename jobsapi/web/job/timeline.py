@@ -289,7 +289,7 @@ def title(moment: Moment, before: str) -> str:
         return words[0].upper() + words[1:]
     if moment.is_acceptance:
         return "Submitted"
-    if moment.by in ("seal", "retention") or status == before != Status.OTHER:
+    if moment.by in ("job", "seal", "retention") or status == before != Status.OTHER:
         return "Note"
     if status in RUNNING:
         return "Released" if before == Status.PAUSED else "Started" if before == Status.SUBMITTED else str(status.label)

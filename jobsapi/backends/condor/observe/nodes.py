@@ -169,9 +169,9 @@ def _queued(parts: _Parts) -> dict[str, Any]:
     return told
 
 
-_PROC = re.compile(r"Job proc \((\d+)\.(-?\d+)\.-?\d+\)")
-_HOW = re.compile(r"(?<!Script )failed with (status|signal) (-?\d+)")
-_SCRIPT = re.compile(r"(PRE|POST) Script failed with (status|signal) (-?\d+)", re.IGNORECASE)
+_PROC = re.compile(r"Job proc \((\d{1,18})\.(-?\d{1,18})\.-?\d{1,18}\)")
+_HOW = re.compile(r"(?<!Script )failed with (status|signal) (-?\d{1,9})(?!\d)")
+_SCRIPT = re.compile(r"(PRE|POST) Script failed with (status|signal) (-?\d{1,9})(?!\d)", re.IGNORECASE)
 
 
 def _details(node: Node) -> dict[str, Any]:
