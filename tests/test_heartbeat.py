@@ -6,16 +6,17 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from celery.signals import heartbeat_sent
+from celery.signals import after_task_publish, heartbeat_sent, task_postrun
 from django.core import checks
 from django.db import connection, transaction
 from django.utils import timezone
 
-from jobsapi import lifecycle
+from jobsapi import conf, lifecycle
 from jobsapi.checks import check_processes
 from jobsapi.models import Heartbeat
 from tests.rig.eventually import eventually
-from worker.heartbeats import Pulse
+from worker.celery import QUEUES, defaults
+from worker.heartbeats import Answers, Pulse, beat_starts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,10 +26,13 @@ CONTROL, WORK = ("control", "refresh"), ("submit", "results")
 
 @pytest.fixture
 def seen():
-    """Write that a process was seen so many minutes ago."""
+    """Write that a process was seen so many minutes ago, and answered messages of its queues until then."""
 
-    def write(name, minutes=0.0, queues=()):
-        Heartbeat.objects.create(name=name, seen_at=NOW - timedelta(minutes=minutes), queues=list(queues))
+    def write(name, minutes=0.0, queues=(), answered=None):
+        at = NOW - timedelta(minutes=minutes)
+        Heartbeat.objects.create(name=name, seen_at=at, queues=list(queues))
+        for queue in queues if answered is None else answered:
+            Heartbeat.objects.get_or_create(name=f"queue {queue}", defaults={"seen_at": at})
 
     return write
 
@@ -86,6 +90,53 @@ def test_without_beat_nothing_is_asked_of_schedulers(seen):
 
     assert sentence.startswith("No beat for 5 min:")
     assert sentence.endswith("Start it: celery -A worker beat")
+
+
+def test_a_worker_that_lives_and_takes_no_message_is_missed(seen):
+    seen("beat")
+    seen("control@here", queues=CONTROL)
+    seen("work@here", queues=WORK, answered=[])
+    assert Heartbeat.silent(NOW) == [
+        "The worker of the queues submit, results is there, and has answered no message (none was seen yet): "
+        "jobs wait. All of its threads are busy, or it hangs. If that lasts, restart it."
+    ]
+    seen("queue results")
+    seen("queue submit", 5)
+
+    (sentence,) = Heartbeat.silent(NOW)
+
+    assert sentence.startswith("The worker of the queue submit is there, and has answered no message for 5 min:")
+
+
+def test_a_queue_that_is_answered_needs_no_other_sign(all_well):
+    Heartbeat.objects.filter(name="work@here").delete()
+
+    assert Heartbeat.silent(NOW) == []
+
+
+def test_when_beat_is_missing_nobody_says_that_workers_hang(seen):
+    seen("beat", 5)
+    seen("all@here", queues=(*CONTROL, *WORK), answered=["submit"])
+
+    (sentence,) = Heartbeat.silent(NOW)
+    assert sentence.startswith("No beat for 5 min:")
+
+
+def test_when_all_have_fallen_silent_it_may_be_the_broker(seen):
+    seen("beat", 5)
+    seen("control@here", 5, queues=CONTROL)
+    seen("work@here", 5, queues=WORK)
+
+    (sentence,) = Heartbeat.silent(NOW)
+
+    assert sentence.startswith("No worker takes the queues control, refresh, submit, results for 5 min:")
+    assert sentence.endswith("If they run, the message broker is away.")
+
+
+def test_how_long_nothing_is_said_is_a_setting(all_well, settings):
+    settings.JOBSAPI = {**settings.JOBSAPI, "QUIET_AFTER": 600.0}
+    assert Heartbeat.silent(NOW + timedelta(seconds=599)) == []
+    assert Heartbeat.silent(NOW + timedelta(seconds=601))
 
 
 def test_after_hours_the_time_is_told(seen):
@@ -181,8 +232,75 @@ class TestTheWorkersPulse:
 
         assert Heartbeat.objects.get().queues == sorted(WORK)
 
+    def test_beat_shows_that_it_lives_when_the_broker_has_taken_its_message(self, db):
+        before = len(after_task_publish.receivers)
+        try:
+            beat_starts()
+            after_task_publish.send("jobsapi.rescue")
+
+            eventually(Heartbeat.objects.filter(name="beat").exists)
+        finally:
+            del after_task_publish.receivers[before:]
+
     def test_celery_calls_it(self):
         assert any(isinstance(receiver, Pulse) for _, receiver in heartbeat_sent.receivers)
+
+
+class TestAnswers:
+    """What is written when a worker is through with a message."""
+
+    @pytest.fixture
+    def task(self):
+        """A task of a worker of a site that has a routing key of its own for one of its queues."""
+        queues = {
+            "submit": SimpleNamespace(routing_key="jobs.submit"),
+            "results": SimpleNamespace(routing_key="results"),
+        }
+        app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues)))
+        request = SimpleNamespace(is_eager=False, delivery_info={"routing_key": "jobs.submit"})
+        return SimpleNamespace(app=app, request=request)
+
+    def test_the_queue_is_written_once_in_a_while(self, db, task, django_assert_num_queries):
+        answers = Answers()
+
+        answers(task)
+        with django_assert_num_queries(0):
+            answers(task)
+        task.request.delivery_info = {"routing_key": "results"}
+        answers(task)
+
+        assert set(Heartbeat.signs(timezone.now()).answers) == {"submit", "results"}
+
+    @pytest.mark.parametrize("delivery", [None, {}, {"routing_key": "x" * 999}])
+    def test_a_strangers_message_names_no_queue(self, db, task, delivery):
+        task.request.delivery_info = delivery
+
+        Answers()(task)
+
+        assert not Heartbeat.objects.exists()
+
+    def test_what_was_called_without_a_worker_proves_none(self, db, task):
+        task.request.is_eager = True
+
+        Answers()(task)
+
+        assert not Heartbeat.objects.exists()
+
+    def test_a_database_that_is_away_fails_no_task(self, no_tables, task, caplog):
+        Answers()(task)
+
+        assert "That the queue submit was answered was not written" in caplog.text
+
+    def test_celery_calls_it(self):
+        assert any(isinstance(receiver, Answers) for _, receiver in task_postrun.receivers)
+
+    def test_beat_asks_every_queue_often_enough(self):
+        asked = {
+            entry["options"]["queue"]: entry["schedule"].total_seconds()
+            for entry in defaults()["beat_schedule"].values()
+            if entry["task"] == "jobsapi.answer"
+        }
+        assert asked == dict.fromkeys(QUEUES, conf.quiet_after() / 3)
 
 
 class TestTheCheck:
@@ -197,7 +315,8 @@ class TestTheCheck:
 
     def test_it_is_content_when_all_are_at_work(self, db):
         Heartbeat.record(Heartbeat.BEAT)
-        Heartbeat.record("all@here", (*CONTROL, *WORK))
+        for queue in (*CONTROL, *WORK):
+            Heartbeat.answered(queue)
 
         assert check_processes(databases=["default"]) == []
 

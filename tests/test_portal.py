@@ -139,7 +139,8 @@ def test_the_health_page_answers_under_asgi_too():
 
 def test_without_a_database_the_health_page_says_so_and_no_more(site):
     lost = "postgres://nobody:secret@127.0.0.1:1/none?connect_timeout=1"
-    said = site.python("-c", ASK, "/healthz", "/accounts/login/", DATABASE_URL=lost).splitlines()[-1]
+    said = site.python("-c", ASK, "/healthz", "/readyz", "/accounts/login/", DATABASE_URL=lost).splitlines()[-1]
     answers = json.loads(said)
     assert answers["/healthz"] == [503, None, "the database does not answer\n"]
+    assert answers["/readyz"] == [503, None, "not ready\nFAIL database: does not answer\n"]
     assert answers["/accounts/login/"][0] == 200

@@ -15,9 +15,27 @@ QUEUES = {
     "control": ("cancel", "hold", "release", "control_parts", "rescue", "refresh_due"),
     "refresh": ("refresh",),
     "submit": ("submit",),
-    "results": ("fetch_results", "fetch_logs", "cleanup", "remove", "give_up", "check", "clean_up"),
+    "results": (
+        "fetch_results",
+        "fetch_logs",
+        "cleanup",
+        "remove",
+        "give_up",
+        "check",
+        "reconcile",
+        "reconcile_due",
+        "clean_up",
+    ),
 }
 """Two worker processes share them: ``control,refresh`` must never wait behind ``submit,results``."""
+
+
+def patience(interval: float) -> float:
+    """Seconds after which a message that comes again every ``interval`` seconds is out of date.
+
+    Several intervals: workers that are a little behind would otherwise throw away all of them, and ask nobody.
+    """
+    return max(3 * interval, 30.0)
 
 
 def defaults() -> dict[str, Any]:
@@ -27,6 +45,8 @@ def defaults() -> dict[str, Any]:
     longest_call = max(conf.get(name) for name in ("RESULT_TIMEOUT", "SUBMIT_TIMEOUT", "POLL_TIMEOUT"))
     refresh = timedelta(seconds=conf.get("REFRESH_INTERVAL"))
     rescue = timedelta(seconds=conf.get("RESCUE_INTERVAL"))
+    reconcile = timedelta(seconds=conf.get("RECONCILE_INTERVAL"))
+    asked = timedelta(seconds=conf.quiet_after() / 3)
     return {
         "task_routes": {f"jobsapi.{verb}": {"queue": queue} for queue, verbs in QUEUES.items() for verb in verbs},
         "task_default_queue": "control",
@@ -60,10 +80,35 @@ def defaults() -> dict[str, Any]:
             "refresh_due": {
                 "task": "jobsapi.refresh_due",
                 "schedule": refresh,
-                "options": {"expires": refresh.total_seconds()},
+                "options": {"expires": patience(refresh.total_seconds())},
             },
-            "rescue": {"task": "jobsapi.rescue", "schedule": rescue, "options": {"expires": rescue.total_seconds()}},
+            "rescue": {
+                "task": "jobsapi.rescue",
+                "schedule": rescue,
+                "options": {"expires": patience(rescue.total_seconds())},
+            },
+            # 0 is never
+            **(
+                {
+                    "reconcile_due": {
+                        "task": "jobsapi.reconcile_due",
+                        "schedule": reconcile,
+                        "options": {"expires": reconcile.total_seconds()},
+                    }
+                }
+                if reconcile
+                else {}
+            ),
             "clean_up": {"task": "jobsapi.clean_up", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
+            # Whether a worker takes messages is seen by what it does with one. No queue is idle for so long.
+            **{
+                f"answer {queue}": {
+                    "task": "jobsapi.answer",
+                    "schedule": asked,
+                    "options": {"queue": queue, "expires": conf.quiet_after()},
+                }
+                for queue in QUEUES
+            },
         },
         "beat_max_loop_interval": 5,
         "worker_send_task_events": True,
@@ -71,6 +116,9 @@ def defaults() -> dict[str, Any]:
     }
 
 
-app = Celery("jobsapi", include=["worker.tasks", "worker.heartbeats", "worker.alive"])
+MODULES = ("tasks", "heartbeats", "alive", "remote", "log_lines")
+"""What a worker imports when it starts."""
+
+app = Celery("jobsapi", include=[f"worker.{module}" for module in MODULES])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.add_defaults(defaults)

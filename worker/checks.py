@@ -105,7 +105,7 @@ def _tasks(celery: Mapping[str, Any]) -> Iterator[CheckMessage]:
                 )
                 yield Warning(f"No worker of ours takes: {', '.join(verbs)}.", hint=hint, id="jobsapi.W024")
     scheduled = {entry.get("task") for entry in (celery["beat_schedule"] or {}).values()}
-    if missing := {"jobsapi.refresh_due", "jobsapi.rescue", "jobsapi.clean_up"} - scheduled:
+    if missing := {"jobsapi.refresh_due", "jobsapi.rescue", "jobsapi.clean_up", "jobsapi.answer"} - scheduled:
         hint = "CELERY_BEAT_SCHEDULE takes the place of ours. Repeat the entries of worker/celery.py in it."
         yield Warning(f"Beat does not send {', '.join(sorted(missing))}.", hint=hint, id="jobsapi.W025")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from celery.signals import after_task_publish, beat_init, heartbeat_sent, task_postrun, worker_ready
@@ -65,7 +65,7 @@ class Answers:
         if task.request.is_eager:
             return
         queue = queue_of(task.app, task.request.delivery_info or {})
-        if time.monotonic() < self._due.get(queue, 0.0):
+        if queue is None or time.monotonic() < self._due.get(queue, 0.0):
             return
         self._due[queue] = time.monotonic() + conf.quiet_after() / 6
         try:
@@ -76,10 +76,13 @@ class Answers:
             close_old_connections()
 
 
-def queue_of(app: Any, delivery: dict[str, Any]) -> str:
-    """The queue that a message came from: a site may give its queues other routing keys than their names."""
-    key = str(delivery.get("routing_key"))
-    return next((name for name, queue in app.amqp.queues.consume_from.items() if queue.routing_key == key), key)
+def queue_of(app: Any, delivery: Mapping[str, Any]) -> str | None:
+    """Which of the worker's queues a message came from: a site may give them other routing keys than their names.
+
+    None for what no queue has: what stands in a message may be anybody's.
+    """
+    key = delivery.get("routing_key")
+    return next((name for name, queue in app.amqp.queues.consume_from.items() if queue.routing_key == key), None)
 
 
 heartbeat_sent.connect(Pulse(), weak=False)

@@ -18,7 +18,7 @@ from jobsapi.dispatch import message_id
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.models import Heartbeat
 from worker import checks
-from worker.celery import QUEUES, app
+from worker.celery import QUEUES, app, patience
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,16 @@ def check(scheduler_id: int) -> None:
     lifecycle.check(scheduler_id)
 
 
+@shared_task(name="jobsapi.reconcile", **PERIODIC)
+def reconcile(scheduler_id: int) -> None:
+    lifecycle.reconcile(scheduler_id)
+
+
+@shared_task(name="jobsapi.reconcile_due", **PERIODIC)
+def reconcile_due() -> None:
+    lifecycle.reconcile_due()
+
+
 @shared_task(name="jobsapi.refresh_due", **PERIODIC)
 def refresh_due() -> None:
     lifecycle.refresh_due()
@@ -125,6 +135,11 @@ def _forget_old_tasks(batch: int) -> None:
         TaskResult.objects.filter(pk__in=pks).delete()
 
 
+@shared_task(name="jobsapi.answer", send_events=False, **PERIODIC)
+def answer() -> None:
+    """Nothing: that a worker has taken the message is the answer, see ``worker.heartbeats``. Flower hears of none."""
+
+
 class CeleryDispatcher:
     """Publishes through Celery. A broker that is down costs a request half a second, then nothing for a while."""
 
@@ -145,8 +160,8 @@ class CeleryDispatcher:
         """Publish ``verb``. In Flower and in the log of a worker it reads as the verb, the number and the name."""
         if time.monotonic() < CeleryDispatcher._resting_until:
             return
-        options: dict[str, Any] = {"expires": conf.get("REFRESH_INTERVAL")} if verb == "refresh" else {}
-        subject = "scheduler" if verb in ("refresh", "give_up", "check") else "job"
+        options: dict[str, Any] = {"expires": patience(conf.get("REFRESH_INTERVAL"))} if verb == "refresh" else {}
+        subject = "scheduler" if verb in ("refresh", "give_up", "check", "reconcile") else "job"
         options["task_id"] = message_id(subject, pk)
         try:
             globals()[verb].apply_async((pk,), argsrepr=f"({subject} {pk}: {label[:80]})", retry=False, **options)

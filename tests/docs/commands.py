@@ -146,6 +146,11 @@ def units() -> str:
     return "\n".join(path.read_text() for path in (ROOT / "systemd").rglob("*") if path.is_file())
 
 
+def restored(command: Command) -> None:
+    """Nothing here: the test of backups runs those of the page about operations, and no other page has any."""
+    assert command.block.page == DOCS / "operations.md", str(command)
+
+
 PROJECT_PROGRAMS = ("python", "celery")
 
 CHECKS: dict[str, Callable[[Command], None]] = {
@@ -160,6 +165,7 @@ CHECKS: dict[str, Callable[[Command], None]] = {
     "useradd": useradd,
     "python3": python3,
     "systemd-run": systemd_run,
+    **dict.fromkeys(("install", "pg_dump", "pg_restore", "tar"), restored),
     **dict.fromkeys(PROJECT_PROGRAMS, in_project),
 }
 """How to check the commands of each program; a program that is not here fails."""

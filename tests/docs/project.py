@@ -17,7 +17,7 @@ FLOOD = Path(__file__).with_name("flood")
 OWN_PROJECT = DOCS / "your_project.md"
 """The page that says what to add to a project; all others take it as said."""
 
-ONLY_PARSED = {"accept_host_key", "createsuperuser", "give_up_scheduler", "runserver"}
+ONLY_PARSED = {"accept_host_key", "createsuperuser", "give_up_scheduler", "reconcile", "runserver"}
 """Commands of ``manage.py`` that ask, need what no page has, or do not end."""
 
 BEFORE_TABLES = {"makemigrations", "migrate"}
@@ -55,6 +55,7 @@ class Project:
     def __init__(self, folder: Path, page: Path, added: Mapping[str, str] | None = None) -> None:
         """``added`` is put into the environment of what is run."""
         self.folder, self.page, self.added = folder, page, added or {}
+        self._has_tables = False
         self.run("-m", "django", "startproject", "mysite", ".")
         shutil.copytree(FLOOD, folder / "flood")
         files = [block for block in blocks_of(page) if block.file]
@@ -97,9 +98,12 @@ class Project:
         if command.words[2] in ONLY_PARSED:
             self.run("-c", PARSE, *command.words[2:])
             return
-        if command.words[2] not in BEFORE_TABLES:
+        if command.words[2] not in BEFORE_TABLES and not self._has_tables:
             self.run("manage.py", "migrate", "--verbosity", "0")
+            self._has_tables = True
         self.run(*command.words[1:])
+        if command.words[2] in BEFORE_TABLES:
+            self._has_tables = command.words[2:] == ("migrate",)
 
     def run_python(self) -> None:
         """Run the page's blocks of Python, then look at what must hold afterwards."""

@@ -23,9 +23,11 @@ INTERNAL = {
     *("transition", "observe_many", "event", "open_input"),  # what the worker calls
     *("backend_state", "cleanup_pending", "requested", "submit_started_at"),  # what the worker keeps
     *("registry", "user_columns", "worker_hint"),
-    *("standing", "report", "request_check", "ask_for_newer_logs"),  # for pages
+    "encrypted_again",  # for a change of keys
+    *("standing", "report", "request_check", "ask_for_newer_logs", "is_limited"),  # for pages
     *("attempt_in_folder", "claim_folder", "files_are_here", "folder_mark", "graph", "resubmitted"),  # for the backend
-    *("check_description", "comes_after", "request_part"),  # what commands and checks are made of
+    *("check_description", "comes_after", "request_part", "require_reporting"),  # what commands and checks are made of
+    *("reported_at", "take_report"),  # how a report is kept
 }
 """Names of jobs, nodes and schedulers that have a docstring and are nobody's business but our own."""
 

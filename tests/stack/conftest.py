@@ -16,6 +16,7 @@ from tests.rig.services import all_ready, celery_workers, database_url
 WORKER_SETTINGS = {
     "REFRESH_INTERVAL": 0.3,
     "RESCUE_INTERVAL": 1.0,
+    "QUIET_AFTER": 3.0,
     "LEASE": 2.0,
     "SUBMIT_TIMEOUT": 2.0,
     "LOST_GRACE": 1.0,

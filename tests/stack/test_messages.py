@@ -39,7 +39,8 @@ def test_a_message_is_a_verb_and_a_number_and_reads_as_its_job(queue):
 def test_every_task_has_a_queue():
     routed = {f"jobsapi.{verb}" for verbs in QUEUES.values() for verb in verbs}
 
-    assert {name for name in app.tasks if name.startswith("jobsapi.")} == routed
+    answered_on_each = {"jobsapi.answer"}  # beat sends it to every queue, by name
+    assert {name for name in app.tasks if name.startswith("jobsapi.")} - answered_on_each == routed
 
 
 def test_a_message_does_not_come_back_while_the_longest_call_may_last(settings):
