@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobsapi.models import CondorScheduler, DaskScheduler, Scheduler
+from jobsapi.shown import shown
 
 
 def list_schedulers() -> list[Scheduler]:
@@ -24,7 +25,7 @@ def create_scheduler(name: str, host: str, scheduler_type: str = "condor", **kwa
     """
     creators = {"condor": create_condor_scheduler, "dask": create_dask_scheduler}
     if scheduler_type not in creators:
-        raise ValueError(f"There is no scheduler type {scheduler_type!r}. Choose one of {', '.join(creators)}.")
+        raise ValueError(f"There is no scheduler type {shown(scheduler_type)}. Choose one of {', '.join(creators)}.")
     return creators[scheduler_type](name, host, **kwargs)  # type: ignore[operator,no-any-return]
 
 

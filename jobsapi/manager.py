@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from jobsapi.exceptions import InvalidJob, UnknownJobType
+from jobsapi.shown import shown
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import Group
@@ -98,7 +99,7 @@ class JobManager:
                 return cls
         names = sorted(cls.job_type or kind for kind, cls in Job.registry.items())
         raise UnknownJobType(
-            f"There is no job type {job_type!r}. Choose one of {', '.join(names)}, or a subclass of Job."
+            f"There is no job type {shown(job_type)}. Choose one of {', '.join(names)}, or a subclass of Job."
         )
 
 

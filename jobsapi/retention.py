@@ -22,6 +22,7 @@ from jobsapi import conf
 from jobsapi.due import unleased
 from jobsapi.models import Job, JobBlob, JobEvent, Purpose
 from jobsapi.models.blobs import OF_RESULT
+from jobsapi.shown import shown
 from jobsapi.status import TERMINAL, Status
 
 logger = logging.getLogger(__name__)
@@ -76,20 +77,21 @@ def problems(policy: Any) -> Iterator[str]:
         return
     for app, states in policy.items():
         if not isinstance(app, str) or not isinstance(states, Mapping):
-            yield f"{app!r} must be the package of an app or “*”, with a dict of states."
+            yield f"{shown(app)} must be the package of an app or “*”, with a dict of states."
             continue
         for state, kinds in states.items():
-            where = f"[{app!r}][{state!r}]"
+            where = f"[{shown(app)}][{shown(state)}]"
             if state != ANY and state not in STATES:
-                yield f"{where}: no job ends as {state!r}. Choose of {', '.join(STATES)}, *."
+                yield f"{where}: no job ends as {shown(state)}. Choose of {', '.join(STATES)}, *."
             if not isinstance(kinds, Mapping):
                 yield f"{where} must be a dict of kinds with days."
                 continue
             for kind, days in kinds.items():
                 if kind not in KINDS:
-                    yield f"{where}: {kind!r} is nothing that can be removed. Choose of {', '.join(KINDS)}."
+                    yield f"{where}: {shown(kind)} is nothing that can be removed. Choose of {', '.join(KINDS)}."
                 if days is not None and not _is_number_of_days(days):
-                    yield f"{where}[{kind!r}] is {days!r}, and must be days from 0 to {LONGEST:,}, or None to keep."
+                    must = f"must be days from 0 to {LONGEST:,}, or None to keep"
+                    yield f"{where}[{shown(kind)}] is {shown(days)}, and {must}."
 
 
 def _is_number_of_days(days: Any) -> bool:

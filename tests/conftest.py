@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 from jobsapi.testing import FakeBackend
 from tests.rig.condor import condor_pool, condor_tools, condor_workspace
 
 __all__ = ["condor_pool", "condor_tools", "condor_workspace"]
+
+# How long an example takes says nothing on a machine that others use; fixtures that hold no state may be shared.
+LOOSE = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
+}
+hypothesis.register_profile("quick", derandomize=True, database=None, max_examples=40, stateful_step_count=30, **LOOSE)
+hypothesis.register_profile("long", max_examples=5_000, stateful_step_count=60, print_blob=True, **LOOSE)
+hypothesis.load_profile("quick")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.macros import value_of
 from jobsapi.htcondor.values import check_int, check_text, scalar
+from jobsapi.shown import shown
 
 NAME = re.compile(r"(?P<own>\+|my\.)?(?P<word>[a-z_][a-z0-9_]*)", re.IGNORECASE)
 WORDS_OF_THE_LANGUAGE = {"queue", "if", "elif", "else", "endif", "include", "use"}
@@ -58,7 +59,7 @@ def check_attribute_name(name: Any) -> None:
     match = NAME.fullmatch(name)
     if not match:
         raise InvalidJob(
-            f"An attribute cannot be called {name!r:.80}. Use letters, digits and “_”, "
+            f"An attribute cannot be called {shown(name)}. Use letters, digits and “_”, "
             "after a “+” or “My.” if it is one of your own."
         )
     word = match["word"].lower()
@@ -85,7 +86,7 @@ def line(name: str, value: Any) -> str | None:
         return None
     if not isinstance(value, list | tuple):
         return scalar(name, value).strip() or None
-    items = [str(each) if isinstance(each, int | float) else check_item(name, each) for each in value]
+    items = [check_item(name, each) for each in value]
     if not items:
         return None
     key = plain(name)
@@ -96,14 +97,16 @@ def line(name: str, value: Any) -> str | None:
     if key in LISTS_OF_FILES or key.startswith("transfer_"):
         for item in items:
             if "," in item or item != item.strip():
-                raise InvalidJob(f"{name} has {item!r:.80}: HTCondor takes no name with a comma. Rename the file.")
+                raise InvalidJob(f"{name} has {shown(item)}: HTCondor takes no name with a comma. Rename the file.")
     return ", ".join(items)
 
 
 def check_item(name: str, item: Any) -> str:
-    """One text of a list. Raises ``InvalidJob`` if it is none, or would not stay on its line."""
+    """One text or number of a list. Raises ``InvalidJob`` if it is none, or would not stay on its line."""
+    if isinstance(item, int | float):
+        return str(item) if isinstance(item, bool) else scalar(name, item)
     if not isinstance(item, str):
-        raise InvalidJob(f"{name} has {item!r:.80} in its list. Give it texts.")
+        raise InvalidJob(f"{name} has {shown(item)} in its list. Give it texts.")
     return check_text(name, item)
 
 
@@ -126,7 +129,7 @@ def check_attributes(attributes: Any, variables: Mapping[str, Any] | None = None
     ``variables``: a node's, which its description can use as macros.
     """
     if not isinstance(attributes, Mapping):
-        raise InvalidJob(f"attributes is {attributes!r:.80}. Give it a dict.")
+        raise InvalidJob(f"attributes is {shown(attributes)}. Give it a dict.")
     seen: dict[str, str] = {}
     for name in attributes:
         check_attribute_name(name)
@@ -194,7 +197,7 @@ def check_written(name: str, values: Mapping[str, str]) -> None:
         path = value_of(name, values, lambda match, empty=empty: _in_path(name, match, empty))  # type: ignore[misc]
         if path.startswith(("/", "~", "|")) or ".." in path.split("/") or "$" in path:
             raise InvalidJob(
-                f"{name} is {text!r:.80}, which leads out of the job's own folder, or may. "
+                f"{name} is {shown(text)}, which leads out of the job's own folder, or may. "
                 "Give a path below it, without “..”."
             )
 
@@ -219,7 +222,7 @@ def check_remaps(values: Mapping[str, str]) -> None:
             continue
         if target.startswith(("/", "~")) or posixpath.normpath(posixpath.join(folder, target)).startswith(".."):
             raise InvalidJob(
-                f"transfer_output_remaps leads to {target!r:.80}, out of the job's own folder. Choose one below it."
+                f"transfer_output_remaps leads to {shown(target)}, out of the job's own folder. Choose one below it."
             )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from jobsapi.exceptions import InvalidJob
+from jobsapi.shown import shown
 
 MACRO = re.compile(r"(?P<dollars>\$+)(?P<function>[A-Za-z_]*)\((?P<name>[^():$]*)(?::(?P<default>[^()$]*))?\)")
 LONGEST = 1_000_000
@@ -32,7 +33,7 @@ def expand(text: str, values: Mapping[str, str], unknown: Unknown, within: tuple
         if replaced == text:
             return text
         text = replaced
-    raise InvalidJob(f"The macros of {text!r:.80} make ever new ones. Write them plainly.")
+    raise InvalidJob(f"The macros of {shown(text)} make ever new ones. Write them plainly.")
 
 
 def _once(text: str, values: Mapping[str, str], unknown: Unknown, within: tuple[str, ...]) -> str:
@@ -55,5 +56,5 @@ def _once(text: str, values: Mapping[str, str], unknown: Unknown, within: tuple[
         end = match.end()
         length += len(parts[-2]) + len(value)
         if length > LONGEST:
-            raise InvalidJob(f"With its macros replaced, {text!r:.80} has more than {LONGEST:,} characters.")
+            raise InvalidJob(f"With its macros replaced, {shown(text)} has more than {LONGEST:,} characters.")
     return "".join([*parts, text[end:]])

@@ -10,7 +10,10 @@ from typing import Any
 
 from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.values import check_text
+from jobsapi.shown import shown
 
+REPORT_FILE = "jobsapi-report.json"
+"""The file, beside a job's others, that tells its programs how to report. There is a secret in it."""
 LONGEST_SLUG = 64
 MOST_FILES = 500
 NODE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -41,7 +44,7 @@ def check_name(name: Any) -> None:
         raise InvalidJob("The job has no name. Give it one.")
     for sign in ("/", "\\", "$("):
         if sign in name:
-            raise InvalidJob(f"The job's name {name!r:.80} has {sign} in it. Choose a name without.")
+            raise InvalidJob(f"The job's name {shown(name)} has {sign} in it. Choose a name without.")
 
 
 def check_node_name(name: Any) -> None:
@@ -49,7 +52,7 @@ def check_node_name(name: Any) -> None:
     check_text("The node's name", name)
     if not NODE_NAME.fullmatch(name):
         raise InvalidJob(
-            f"A node cannot be called {name!r:.80}. Use up to 100 letters, digits, “.”, “_” and “-”, "
+            f"A node cannot be called {shown(name)}. Use up to 100 letters, digits, “.”, “_” and “-”, "
             "the first one no “.” or “-”."
         )
     if name.lower() in NOT_FOR_NODES:
@@ -59,13 +62,13 @@ def check_node_name(name: Any) -> None:
 def check_category(what: str, name: Any) -> None:
     """Raises ``InvalidJob`` unless ``name`` is one word for DAGMan."""
     if not isinstance(name, str) or not CATEGORY.fullmatch(name):
-        raise InvalidJob(f"{what} is {name!r:.80}. Use letters, digits, “.”, “_” and “-”, and no spaces.")
+        raise InvalidJob(f"{what} is {shown(name)}. Use letters, digits, “.”, “_” and “-”, and no spaces.")
 
 
 def check_files(paths: Any) -> None:
     """Raises ``InvalidJob`` unless all are paths of files or folders that can lie side by side by their last names."""
     if isinstance(paths, str) or not isinstance(paths, Iterable):
-        raise InvalidJob(f"remote_input_files is {paths!r:.80}. Give it a list of paths.")
+        raise InvalidJob(f"remote_input_files is {shown(paths)}. Give it a list of paths.")
     seen: dict[str, str] = {}
     for count, path in enumerate(paths, 1):
         if count > MOST_FILES:
@@ -82,7 +85,7 @@ def last_name(path: Any) -> str:
         raise InvalidJob("The path of an input file is empty. Remove it from the list.")
     name = PurePath(path).name
     if name in ("", ".", ".."):
-        raise InvalidJob(f"{path!r:.80} names no file or folder of its own. Give the path with its last name.")
+        raise InvalidJob(f"{shown(path)} names no file or folder of its own. Give the path with its last name.")
     return name
 
 
@@ -90,7 +93,7 @@ def check_relative(what: str, path: Any) -> str:
     """``path`` as it is. Raises ``InvalidJob`` unless it is one word that leads downwards from a job's own folder."""
     check_text(what, path, limit=4096)
     if not path or path.startswith(("/", "-", "~")) or ".." in PurePath(path).parts:
-        raise InvalidJob(f"{what} is {path!r:.80}. Give a path below the job's own folder, without “..”.")
+        raise InvalidJob(f"{what} is {shown(path)}. Give a path below the job's own folder, without “..”.")
     check_word(what, path)
     return str(path)
 
@@ -98,4 +101,5 @@ def check_relative(what: str, path: Any) -> str:
 def check_word(what: str, path: str) -> None:
     """Raises ``InvalidJob`` for a path with spaces or quotes: a DAG file has no way to write it."""
     if re.search(r"[\s\"'\\]", path):
-        raise InvalidJob(f"{what} is {path!r:.80}. DAGMan takes no path with spaces, quotes or backslashes. Rename it.")
+        advice = "DAGMan takes no path with spaces, quotes or backslashes. Rename it."
+        raise InvalidJob(f"{what} is {shown(path)}. {advice}")

@@ -19,6 +19,7 @@ from jobsapi.htcondor.attributes import (
 )
 from jobsapi.htcondor.names import check_category, check_relative, check_word
 from jobsapi.htcondor.values import INT32, check_int, check_text, scalar
+from jobsapi.shown import shown
 
 EXIT_CODES = (0, 255)
 NUMBERS: Mapping[str, tuple[int, int]] = {
@@ -87,12 +88,12 @@ def script_arguments(what: str, arguments: Any) -> str:
     if isinstance(arguments, str):
         return check_text(f"{what}_args", arguments)
     if not isinstance(arguments, list | tuple):
-        raise InvalidJob(f"{what}_args is {arguments!r:.80}. Give it text or a list of texts.")
+        raise InvalidJob(f"{what}_args is {shown(arguments)}. Give it text or a list of texts.")
     words = [scalar(f"{what}_args", each) for each in arguments]
     for word in words:
         if not word or re.search(r"\s", word):
             raise InvalidJob(
-                f"{what}_args has {word!r:.80} in it. DAGMan parts arguments at spaces and cannot pass an empty one, "
+                f"{what}_args has {shown(word)} in it. DAGMan parts arguments at spaces and cannot pass an empty one, "
                 "or one with spaces. Put it into a file."
             )
     return " ".join(words)
@@ -101,7 +102,7 @@ def script_arguments(what: str, arguments: Any) -> str:
 def check_variables(node: str, variables: Any) -> None:
     """Raises ``InvalidJob`` for macros that DAGMan could not hand to the description of ``node``, or must not."""
     if not isinstance(variables, Mapping):
-        raise InvalidJob(f"{node}: variables is {variables!r:.80}. Give it a dict.")
+        raise InvalidJob(f"{node}: variables is {shown(variables)}. Give it a dict.")
     seen: dict[str, str] = {}
     for name, value in variables.items():
         try:
@@ -121,7 +122,7 @@ def check_variables(node: str, variables: Any) -> None:
 def check_max_jobs(max_jobs: Any) -> None:
     """Raises ``InvalidJob`` unless every category has a limit with which its nodes run some time."""
     if not isinstance(max_jobs, Mapping):
-        raise InvalidJob(f"max_jobs is {max_jobs!r:.80}. Give it a dict, of categories and numbers.")
+        raise InvalidJob(f"max_jobs is {shown(max_jobs)}. Give it a dict, of categories and numbers.")
     for category, number in max_jobs.items():
         check_category("A category of max_jobs", category)
         check_int(f"max_jobs of {category}", number, 1)

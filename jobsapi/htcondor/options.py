@@ -16,6 +16,7 @@ from jobsapi.htcondor.attributes import (
     plain,
 )
 from jobsapi.htcondor.values import check_int, check_text
+from jobsapi.shown import shown
 
 FOR_JOBS: Mapping[str, type | None] = {
     "-append": str, "-a": str, "-batch-name": str, "-disable": None, "-single-cluster": None,
@@ -60,7 +61,7 @@ def appended(options: Any, for_dag: bool) -> dict[str, str]:
 def read_options(options: Any, for_dag: bool) -> Iterator[tuple[str, str | None]]:
     """The options in small letters, each with its value. Raises as ``check_options``."""
     if isinstance(options, str) or not isinstance(options, Sequence):
-        raise InvalidJob(f"The options are {options!r:.80}. Give a list of texts.")
+        raise InvalidJob(f"The options are {shown(options)}. Give a list of texts.")
     allowed, command = (FOR_DAGS, "condor_submit_dag") if for_dag else (FOR_JOBS, "condor_submit")
     words = iter(options)
     for word in words:
@@ -68,7 +69,7 @@ def read_options(options: Any, for_dag: bool) -> Iterator[tuple[str, str | None]
         name = word.lower()
         if name not in allowed:
             raise InvalidJob(
-                f"{word!r:.80} is no option that a job may give to {command}. These are: {', '.join(sorted(allowed))}."
+                f"{shown(word)} is no option that a job may give to {command}. These are: {', '.join(sorted(allowed))}."
             )
         value = next(words, None) if allowed[name] else None
         if allowed[name]:
@@ -86,7 +87,7 @@ def read_options(options: Any, for_dag: bool) -> Iterator[tuple[str, str | None]
 def check_number(option: str, value: str) -> None:
     """Raises ``InvalidJob`` unless ``value`` is a whole number."""
     if not re.fullmatch(r"-?\d{1,10}", value):
-        raise InvalidJob(f"The value of {option} is {value!r:.80}. Give a whole number.")
+        raise InvalidJob(f"The value of {option} is {shown(value)}. Give a whole number.")
     check_int(f"The value of {option}", int(value))
 
 
@@ -98,7 +99,7 @@ def check_appended(text: str, others: Collection[str]) -> None:
     name, sign, value = text.partition("=")
     name = name.strip()
     if not sign:
-        raise InvalidJob(f"{text!r:.80} cannot be appended. Give it as “name = value”.")
+        raise InvalidJob(f"{shown(text)} cannot be appended. Give it as “name = value”.")
     check_attribute_name(name)
     if plain(name) in (*PATHS, "transfer_output_remaps", "executable", "job_name", *others):
         raise InvalidJob(f"{name} cannot be appended by an option. Leave it out, or set it in attributes.")
