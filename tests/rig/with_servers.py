@@ -19,10 +19,16 @@ ALIKE = (
     *(*HTCONDOR, "tests/backends", "tests/docs", "tests/docker", "tests/systemd"),
     *(f"tests/test_{name}.py" for name in ("demo", "portal", "portal_commands", "portal_environment", "supervisor")),
     *(f"tests/web/test_{name}.py" for name in ("graph", "timeline")),
+    "tests/stack/test_ready.py",
 )
 """What brings servers of its own, or is the same on any."""
-CHOICE = [*(f"--ignore={path}" for path in ALIKE), "-m", "not browser", "-k", "not ten_seconds and not large_array"]
-"""Tests in a browser see nothing of a database that those of the views do not see, and two others take long for what
+OF_DASK = ("ten_seconds", "large_array", "dask_worker_is_killed", "dask_scheduler_changes", "dask_scheduler_makes")
+CHOICE = [
+    *(f"--ignore={path}" for path in ALIKE),
+    *("-m", "not browser"),
+    *("-k", " and ".join(f"not {words}" for words in OF_DASK)),
+]
+"""Tests in a browser see nothing of a database that those of the views do not see, and some others take long for what
 they do at Dask and in memory.
 """
 
