@@ -14,7 +14,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PIP_NO_BINARY PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-floor extras docs screenshots benchmark crowd lint ruff types migrations deployment imports constraints clean
+.PHONY: help demo test test-servers test-floor extras docs screenshots benchmark crowd chaos lint ruff types migrations deployment imports constraints clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,9 +42,13 @@ benchmark: $(VENV)/dev.stamp ## What docs/measurements.md reports, measured on t
 	@$(BIN)/python -m benchmarks.large_result
 	@$(BIN)/python -m benchmarks.table
 	@$(BIN)/python -m benchmarks.open_tables
+	@$(BIN)/python -m benchmarks.overload
 
 crowd: $(VENV)/dev.stamp ## 2,000 jobs through what comes with pip, from many sides at once; ARGS='--jobs 200'
 	@$(BIN)/python -m benchmarks.crowd $(ARGS)
+
+chaos: $(VENV)/dev.stamp ## 300 jobs while everything that can break is broken, see docs/reliability.md; ARGS='--jobs 10000 --seed 7'
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 test-floor: .venv-floor/dev.stamp ## The Dask tests on the oldest Dask that pyproject.toml allows
 	@.venv-floor/bin/python -m pytest tests/backends/test_dask_*.py tests/stack/test_main_path.py -k 'not twenty_thousand and not ten_seconds' $(ARGS)

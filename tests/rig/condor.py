@@ -209,7 +209,7 @@ class CondorPool:
 
         What clients have started there is left to itself, as when a network is cut.
         """
-        sessions = self._sessions()
+        sessions = self.ssh_sessions
         for pid in sessions:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -219,7 +219,7 @@ class CondorPool:
     @contextmanager
     def frozen_ssh(self) -> Iterator[None]:
         """The submit host takes connections and says nothing, on new ones and on old ones."""
-        with stopped([self._sshd().pid, *self._sessions()]):
+        with stopped([self._sshd().pid, *self.ssh_sessions]):
             yield
 
     @property
@@ -237,8 +237,15 @@ class CondorPool:
     def _sshd(self) -> psutil.Process:
         return psutil.Process(int((self.folder / "ssh" / "sshd.pid").read_text()))
 
-    def _sessions(self) -> list[int]:
-        return [child.pid for child in self._sshd().children(recursive=True) if child.name().startswith("sshd")]
+    @property
+    def ssh_sessions(self) -> list[int]:
+        """The process ids of what serves the open connections."""
+        found = []
+        for child in self._sshd().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # what it serves comes and goes
+                if child.name().startswith("sshd"):
+                    found.append(child.pid)
+        return found
 
     def _script(self, *command: str) -> str:
         done = subprocess.run([SCRIPT, *command], env=self._settings, check=False, capture_output=True, text=True)
@@ -265,7 +272,8 @@ def stopped(pids: Iterable[int]) -> Iterator[None]:
     """Processes that do nothing at all, for as long as the block runs."""
     pids = list(pids)
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:

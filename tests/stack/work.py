@@ -52,6 +52,13 @@ def slowly_made(folder: str, seconds: float):
     return dask.delayed(noted)(folder, "ran")
 
 
+def held_up(folder: str, name: str):
+    """A function that a Celery worker calls: gives nothing before there is a file called ``go``."""
+    import dask
+
+    return dask.delayed(held(folder, name))
+
+
 def numbers(size: int):
     """An array of ``size`` bytes."""
     import numpy
