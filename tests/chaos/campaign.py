@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from random import Random
 
@@ -33,6 +33,11 @@ class Injected:
     """The jobs that had been executed and had not ended."""
 
 
+def died(members: Sequence[Process]) -> bool:
+    """Whether one of those who submit and act has ended otherwise than it should: then nobody waits for it."""
+    return any(not member.alive and member.exit_status != 0 for member in members)
+
+
 class Campaign:
     """One run of a plan on a stage."""
 
@@ -58,13 +63,13 @@ class Campaign:
         self.allow(turns[0].after if turns else jobs)
         members = self.members()
         for number, turn in enumerate(turns):
-            self.stage.until(lambda turn=turn: self.submitted() >= turn.after, 300)  # type: ignore[misc]
+            self.stage.until(lambda turn=turn: self.submitted() >= turn.after or died(members), 300)  # type: ignore[misc]
             self.allow(turns[number + 1].after if number + 1 < len(turns) else jobs)
             if turn.rested:
                 self.stage.until(self.stage.is_up, 30)
             self.inject(turn)
         self.allow(jobs)
-        self.stage.until(lambda: self.submitted() >= jobs, 120 + jobs / 2)
+        self.stage.until(lambda: self.submitted() >= jobs or died(members), 120 + jobs / 2)
         self.tell(f"{self.submitted()} jobs submitted, {len(self.injected)} faults; now all is left alone")
         for name in points.known():
             points.discharge(name)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobsapi import conf
 from tests.rig.condor import CondorPool
 
 
@@ -32,9 +31,9 @@ def own_disk(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def remote_folders(pool: CondorPool) -> Path:
-    """Where the jobs of this campaign have their folders at the submit host."""
-    return Path(f"~{pool.user}").expanduser() / "jobsapi" / conf.get("PORTAL")
+def remote_folders(pool: CondorPool, portal: str) -> Path:
+    """Where the jobs of this portal have their folders at the submit host."""
+    return Path(f"~{pool.user}").expanduser() / "jobsapi" / portal
 
 
 def mount(*words: str | Path) -> bool:

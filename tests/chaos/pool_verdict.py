@@ -40,7 +40,9 @@ def cases(stage: Stage) -> Iterator[Case]:
     for job in jobs:
         yield from _otherwise(job, history)
         yield from _broken_files(job)
-    yield from (Case(Wrong.LEFT, f"At the submit host: {path}") for path in _inside(remote_folders(pool)))
+    yield from (
+        Case(Wrong.LEFT, f"At the submit host: {path}") for path in _inside(remote_folders(pool, conf.get("PORTAL")))
+    )
     yield from _orphans(jobs)
 
 

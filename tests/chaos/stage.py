@@ -43,6 +43,11 @@ SETTINGS = {
 DASK_WORKERS = 2
 
 
+def portal_name() -> str:
+    """Its own: pools of one machine share a submit host, and its folders."""
+    return f"chaos-{os.getpid()}"
+
+
 class Stage:
     """The parts, by name in ``processes``: ``postgresql valkey dask-scheduler dask-worker-0 dask-worker-1
     celery-control celery-work celery-beat celery-beat-2 web-0 web-1``. ``pool`` is an HTCondor pool or None.
@@ -170,7 +175,7 @@ class Stage:
             os.environ.update(self.pool.env)
         private = keep(folder())  # short enough for a unix socket
         os.environ.update(self._environment(private))
-        for place in [self.workspaces, *([remote_folders(self.pool)] if self.pool else [])]:
+        for place in [self.workspaces, *([remote_folders(self.pool, portal_name())] if self.pool else [])]:
             keep(own_disk(place))
         data = keep(folder(postgresql.account())) if self.database == "postgresql" else None
         keep(self.supervisor)  # behind all folders: they go when the processes have ended
@@ -199,7 +204,7 @@ class Stage:
         self.workspaces.chmod(0o777)
         settings = {
             **SETTINGS,
-            "PORTAL": f"chaos-{os.getpid()}",  # pools of one machine share a submit host, and its folders
+            "PORTAL": portal_name(),
             "WORKSPACE_ROOT": str(self.workspaces),
             "RESULT_ROOT": str(self.results),
             "DISPATCHER": "tests.chaos.dispatching.Dispatcher",

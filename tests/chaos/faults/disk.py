@@ -73,7 +73,7 @@ class RemoteFolderFull(DiskFull):
     name = "submit host full"
 
     def folder(self, pool: CondorPool) -> Path:
-        return remote_folders(pool)
+        return remote_folders(pool, conf.get("PORTAL"))
 
 
 def held(pool: CondorPool) -> list[str]:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from tests.chaos.ground import Ground
 
@@ -69,6 +70,11 @@ def assigned(count: int, schedulers: Collection[str], rng: Random) -> list[str]:
 def name_of(number: int, kind: str) -> str:
     """What a job is called."""
     return f"chaos {number:05d} {kind}"
+
+
+def uid_of(name: str) -> UUID:
+    """The job's ``uid``: who submits it again while a first request is still under way makes no second job."""
+    return uuid5(NAMESPACE_OID, name)
 
 
 def kind_of(name: str) -> Kind:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from tests.chaos.ground import Ground
-from tests.chaos.kinds import Kind, notes_of, number_of
+from tests.chaos.kinds import Kind, notes_of, number_of, uid_of
 
 LOCAL, REMOTE = "pool", "remote"
 """The names of the schedulers' rows."""
@@ -36,6 +36,7 @@ class AtHTCondor(Kind):
             user,
             job_type="CONDOR",
             scheduler=scheduler,
+            uid=uid_of(name),
             condorpy_template_name="vanilla_transfer_files",
             remote_input_files=[str(WORK)],
             num_jobs=len(self.parts),
@@ -157,7 +158,7 @@ class Flow(AtHTCondor):
 
         from jobsapi.models import CondorWorkflowJobNode
 
-        job = manager.create_job(name, user, job_type="CONDORWORKFLOW", scheduler=scheduler)
+        job = manager.create_job(name, user, job_type="CONDORWORKFLOW", scheduler=scheduler, uid=uid_of(name))
         job.process_results_function = summed
         with transaction.atomic():
             job.save()

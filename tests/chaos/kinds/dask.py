@@ -9,7 +9,7 @@ from dask.delayed import delayed
 
 from tests.chaos import work
 from tests.chaos.ground import Ground
-from tests.chaos.kinds import Kind, number_of
+from tests.chaos.kinds import Kind, number_of, uid_of
 
 PARTS = 25
 
@@ -18,7 +18,7 @@ class DaskKind(Kind):
     """Gives ``execute()`` what ``task`` returns."""
 
     def execute(self, manager: Any, user: Any, scheduler: Any, name: str, ground: Ground) -> Any:
-        job = manager.create_job(name, user, job_type="DASK", scheduler=scheduler)
+        job = manager.create_job(name, user, job_type="DASK", scheduler=scheduler, uid=uid_of(name))
         self.prepare(job)
         job.execute(*self.task(str(ground.home), str(job.uid), number_of(name)))
         return job
