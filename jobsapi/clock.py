@@ -60,6 +60,7 @@ class Clock:
 
     def keep(self) -> None:
         """Go by the database's clock from now on, for as long as the process lives."""
+        logger.info("This process goes by the database's clock.")
         self._settled_at = math.inf  # until it has answered
         self.ask()
         connection.close()  # this thread asks no more

@@ -116,7 +116,7 @@ def defaults() -> dict[str, Any]:
     }
 
 
-MODULES = ("tasks", "heartbeats", "alive", "remote", "log_lines")
+MODULES = ("tasks", "clocks", "heartbeats", "alive", "remote", "log_lines")
 """What a worker imports when it starts."""
 
 app = Celery("jobsapi", include=[f"worker.{module}" for module in MODULES])
