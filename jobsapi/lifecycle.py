@@ -267,7 +267,7 @@ def _tried(line: Line, verb: str, step: Step, jobs: list[Job]) -> set[int]:
         # Not again at once: the lease is left to run out by itself.
         rest = clock.now() + timedelta(seconds=conf.get("BREAKER_MAX"))
         message = clean(f"{verb} failed: {type(error).__name__}: {error}")
-        steps.mark(jobs, status_message=message, leased_until=rest)
+        steps.mark(jobs, status_message=message, leased_until=rest, rests_until=rest)
         return {job.pk for job in jobs}
 
 

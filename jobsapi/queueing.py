@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Case, Count, Exists, F, Q, QuerySet, Sum, Value, When, Window
 from django.db.models.functions import Coalesce, RowNumber
 
-from jobsapi import clock, conf
+from jobsapi import clock
 from jobsapi.due import unleased, waiting
 from jobsapi.models import Job, Scheduler
 from jobsapi.status import Status
@@ -32,8 +32,7 @@ def there(now: datetime) -> Q:
     Those that it has accepted, may have accepted, or is being given now; until they end, or it is done with them and
     their results are fetched.
     """
-    # A lease for longer is that of a job which made the backend fail, and which nobody works on.
-    in_hand = ~unleased(now) & Q(leased_until__lt=now + timedelta(seconds=conf.get("LEASE") + 5))
+    in_hand = ~unleased(now) & (Q(rests_until=None) | Q(rests_until__lt=now))
     placed = ~Q(native_id="") | Q(submit_started_at__isnull=False) | in_hand
     return Q(submission_id__isnull=False, completion_time=None) & ~Q(_status=Status.RESULTS_READY) & placed
 
@@ -97,10 +96,10 @@ def _numbered(schedulers: Collection[int], shown: Collection[int]) -> QuerySet[A
 
     ``shown`` has to be chosen after all are numbered; so the choice is made by a column that depends on the number.
     """
-    counted = Case(When(there(clock.now()), then=1), default=0)
     rows = Job._base_manager.filter(scheduler__in=schedulers, submission_id__isnull=False, completion_time=None)
+    rows = rows.exclude(_status=Status.RESULTS_READY)  # they neither wait nor have a place
     numbered = rows.annotate(
-        is_there=counted,
+        is_there=Case(When(there(clock.now()), then=1), default=0),
         place=Window(RowNumber(), [F("scheduler"), F("is_there")], [*_ordered()]),
         queue=Window(Count("pk"), [F("scheduler"), F("is_there")]),
         theirs=Window(Sum("is_there"), [F("scheduler"), F("user")]),

@@ -46,6 +46,9 @@ def submit(line: Line, jobs: list[Job]) -> Iterable[Job]:
             _accept(line, job, found[job], "An earlier try had arrived")
         elif job.requested == "cancel":
             _end(job, Status.ABORTED, "Stopped before it was submitted.")
+        elif job.submit_started_at and line.scheduler is not None and line.scheduler.is_limited:
+            line.confirm(submit_started_at=None)  # it has nothing there: its place is anybody's
+            return [job]
         elif not _submitted(line, job):
             return [job]
     line.next_steps.append(("cancel", Job._base_manager.filter(pk__in=[job.pk for job in jobs])))

@@ -81,6 +81,8 @@ class JobColumns(Vocabulary, Shared, ReportsItself, TwoWriters, Kinded):
     requested = models.CharField(max_length=10, blank=True, default="", editable=False)
     """What the user wants of a job that a scheduler has: cancel, hold or release, until the scheduler confirms it."""
     leased_until = models.DateTimeField(null=True, editable=False)
+    rests_until = models.DateTimeField(null=True, editable=False)
+    """A step for it failed as nobody has thought of: until then it is left alone, by a lease that nobody holds."""
     missing_since = models.DateTimeField(null=True, editable=False)
     cleanup_pending = models.BooleanField(default=False, editable=False)
     """Something of the job may lie at the scheduler, to be removed when it has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -10,7 +11,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from jobsapi import conf
+from jobsapi import clock, conf
 from jobsapi.dispatch import enqueue
 from jobsapi.exceptions import JobsApiError
 from jobsapi.htcondor.host_keys import fingerprint
@@ -119,9 +120,16 @@ class Scheduler(Credentials, TwoWriters, Kinded):
         return self.name
 
     def request_refresh(self, interval: timedelta) -> None:
-        """Ask a worker for the states of this scheduler's jobs, at most once an ``interval``, whoever asks."""
-        now = timezone.now()
-        due = Q(refresh_requested_at=None) | Q(refresh_requested_at__lte=now - interval)
+        """Ask a worker for the states of this scheduler's jobs, at most once an ``interval``, whoever asks.
+
+        After the transaction, if there is one: it may have locked jobs, and workers lock schedulers before jobs.
+        """
+        transaction.on_commit(partial(self._request_refresh, interval), robust=True)
+
+    def _request_refresh(self, interval: timedelta) -> None:
+        now = clock.now()
+        ahead = Q(refresh_requested_at__gt=now + interval)  # by a machine whose clock is wrong
+        due = Q(refresh_requested_at=None) | Q(refresh_requested_at__lte=now - interval) | ahead
         if Scheduler.objects.filter(due, pk=self.pk).update(refresh_requested_at=now):
             enqueue("refresh", self.pk, self.name)
 

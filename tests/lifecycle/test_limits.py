@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobsapi import lifecycle, queueing
+from jobsapi import lifecycle, queueing, reconcile
 from jobsapi.backends.base import Observation
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.models import Job, Scheduler
@@ -49,6 +49,15 @@ class Failing(FakeBackend):
     def stage(self, job):
         if job.name == "poison":
             raise RecursionError("too deep")
+
+
+class Breaking(FakeBackend):
+    """The job called "poison" breaks the connection whenever it is handed over."""
+
+    def submit(self, jobs):
+        if any(job.name == "poison" for job in jobs):
+            raise BackendUnavailable("It hung up.")
+        return super().submit(jobs)
 
 
 class Watched(FakeBackend):
@@ -131,6 +140,41 @@ class TestOrder:
 
 
 class TestPlaces:
+    def test_a_job_that_breaks_every_try_gives_its_place_back(self, settings, silent, limit, executed):
+        settings.JOBSAPI = {**settings.JOBSAPI, "BACKENDS": {"dask": f"{__name__}.Breaking"}}
+        limit(max_active=1)
+        poison = executed("poison")
+        executed("other")
+        with pytest.raises(BackendUnavailable):
+            lifecycle.submit(poison.pk)
+        time_passes(3600)
+
+        lifecycle.submit(poison.pk)
+
+        assert accepted() == ["other"]
+
+    def test_what_is_looked_for_before_it_is_submitted_waits_for_a_place_again(self, silent, limit, executed):
+        limit(max_active=2)
+        jobs = [executed(str(number)) for number in range(5)]
+        reconcile.look_before_submitting()
+
+        for _ in range(3):
+            lifecycle.submit(jobs[0].pk)
+
+        assert accepted() == ["0", "1"]
+
+    def test_a_job_that_rests_after_a_failure_takes_none(self, settings, silent, limit, executed):
+        settings.JOBSAPI = {**settings.JOBSAPI, "BACKENDS": {"dask": f"{__name__}.Failing"}, "BREAKER_MAX": 60.0}
+        limit(max_active=1)
+        poison = executed("poison")
+        lifecycle.submit(poison.pk)
+        time_passes(45)
+
+        other = executed("other")
+        lifecycle.submit(other.pk)
+
+        assert accepted() == ["other"]
+
     def test_no_more_than_the_limit_are_there_and_the_others_wait_in_order(self, silent, limit, executed):
         limit(max_active=2)
         jobs = [executed(str(number)) for number in range(5)]

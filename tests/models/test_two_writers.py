@@ -237,6 +237,31 @@ def test_reading_the_status_keeps_what_the_app_has_not_saved_yet(stale):
     assert Job.objects.get().description == "not saved"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_a_refresh_is_asked_for_at_its_end(silent, make_job, scheduler):
+    """Workers lock a limited scheduler before its jobs; a transaction that has locked jobs must not wait for it."""
+    make_job().execute(1)
+    Job._base_manager.update(native_id="key", _status="RUN", execute_time=timezone.now() - timedelta(minutes=5))
+    job = Job.objects.get()
+
+    with transaction.atomic():
+        assert job.status == "Running"
+        assert get_scheduler("cluster").refresh_requested_at is None
+
+    assert get_scheduler("cluster").refresh_requested_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_from_a_machine_that_is_ahead_silences_nobody(silent, make_job, scheduler):
+    later = timezone.now() + timedelta(hours=1)
+    Scheduler.objects.update(refresh_requested_at=later)
+
+    scheduler.request_refresh(timedelta(seconds=10))
+
+    assert get_scheduler("cluster").refresh_requested_at < later
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_status_of_a_running_job_asks_for_a_refresh_once_an_interval(silent, make_job, scheduler):
     make_job().execute(1)
     job, now = Job.objects.get(), timezone.now()

@@ -57,6 +57,14 @@ def test_the_table_and_the_jobs_page_tell_the_place_in_the_queue(browser, limite
     assert "Waits: 2nd of 3" in text(browser.get(reverse("jobsapi:job", args=[early.pk])))
 
 
+def test_jobs_whose_results_are_fetched_are_not_in_the_queue(browser, limited, row, waiting):
+    for name in ("one", "two"):
+        row(name, Status.RESULTS_READY)
+    waiting("alone")
+
+    assert "Waits: 1st of 1;" in text(browser.get(PAGE))
+
+
 def test_what_a_job_has_to_say_besides_is_said_too(browser, limited, waiting, change):
     change(waiting("again"), status_message="Asked to run again.")
 
