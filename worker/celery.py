@@ -110,13 +110,14 @@ def defaults() -> dict[str, Any]:
                 for queue in QUEUES
             },
         },
+        "beat_scheduler": "worker.beat:SteadyScheduler",
         "beat_max_loop_interval": 5,
         "worker_send_task_events": True,
         "task_send_sent_event": False,
     }
 
 
-MODULES = ("tasks", "clocks", "heartbeats", "alive", "remote", "log_lines")
+MODULES = ("tasks", "clocks", "heartbeats", "alive", "remote", "log_lines", "places")
 """What a worker imports when it starts."""
 
 app = Celery("jobsapi", include=[f"worker.{module}" for module in MODULES])
