@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,11 +66,12 @@ class Lease:
 
 
 @contextmanager
-def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
+def lease(due: QuerySet[Any], column: str, limit: int = 1, unread: Sequence[str] = ()) -> Iterator[Lease]:
     """Lease up to ``limit`` rows of ``due`` that nobody has, and prolong the lease while the block runs.
 
     One guarded UPDATE decides who gets a row. What is still ours at the end is given back; the lease of a process that
-    died runs out after ``JOBSAPI["LEASE"]`` seconds.
+    died runs out after ``JOBSAPI["LEASE"]`` seconds. ``unread``: columns that may be heavy, and that the work does not
+    need; they are read when asked for.
     """
     seconds = conf.get("LEASE")
     free = due.filter(unleased(clock.now(), column))
@@ -78,7 +79,8 @@ def lease(due: QuerySet[Any], column: str, limit: int = 1) -> Iterator[Lease]:
     token = _until(seconds)
     rows: list[Model] = []
     if wanted and free.order_by().filter(pk__in=wanted).update(**{column: token}):
-        rows = list(due.model._base_manager.filter(pk__in=wanted, **{column: token}).order_by(*due.query.order_by))
+        ours = due.model._base_manager.filter(pk__in=wanted, **{column: token}).defer(*unread)
+        rows = list(ours.order_by(*due.query.order_by))
     held = Lease(due.model, rows, column, token)
     keeper = threading.Thread(target=held._renew, args=[seconds], daemon=True, name="jobsapi-lease")
     if rows:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import sys
 import time
 import urllib.error
@@ -24,6 +25,11 @@ PAUSE = 1.0
 """Seconds between two reports that are sent. One that comes sooner is left out, unless it says that all is done."""
 REST = 30.0
 """Seconds without a try after one that failed: a portal that is away must not slow a job down."""
+TRIES = 3
+"""How often the first report of a part is sent, a moment later each time, while others have just reported: it may be
+the only one."""
+TOO_SOON = "too soon"
+"""What the portal says then."""
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
@@ -72,27 +78,33 @@ class Reporter:
         now = time.monotonic()
         if not told or (now < self._next and not (is_last and self._next - now <= PAUSE)):
             return False
-        trouble = self._send({**told, "time": time.time()})
+        said: dict[str, object] = {**told, "time": time.time()}
+        trouble, ignored = self._send(said)
+        for _ in range(TRIES - 1 if part and not self._next else 0):
+            if ignored != TOO_SOON:
+                break
+            time.sleep(random.uniform(0.25, 1) * PAUSE)  # noqa: S311  (not a secret)
+            trouble, ignored = self._send(said)
         self._next = time.monotonic() + (REST if trouble else PAUSE)
         if trouble:
             print(f"The portal was not told how far this job is: {trouble}", file=sys.stderr, flush=True)
         return not trouble
 
-    def _send(self, fields: dict[str, object]) -> str:
-        """Why it was not taken; nothing if it was."""
+    def _send(self, fields: dict[str, object]) -> tuple[str, str]:
+        """Why it was not taken, and why it was taken and not kept; nothing if it was."""
         try:
             request = urllib.request.Request(  # noqa: S310  (the address is the portal's own)
                 self.url,
                 json.dumps(fields).encode(),
                 {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"},
             )
-            with urllib.request.build_opener(_StayHere).open(request, timeout=TIMEOUT):
-                return ""
+            with urllib.request.build_opener(_StayHere).open(request, timeout=TIMEOUT) as answer:
+                return "", _told(answer.read(10_000), "ignored")
         except urllib.error.HTTPError as error:
             with error:
-                return f"{error.code} {_sentence(error)}"
+                return f"{error.code} {_sentence(error)}", ""
         except (OSError, http.client.HTTPException, TypeError, ValueError) as error:
-            return f"{self.url}: {getattr(error, 'reason', error)}"
+            return f"{self.url}: {getattr(error, 'reason', error)}", ""
 
 
 def report(
@@ -137,9 +149,16 @@ def _found() -> Reporter | None:
 
 def _sentence(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.loads(error.read(10_000))["error"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return _told(error.read(10_000), "error") or str(error.reason)
+    except (OSError, http.client.HTTPException):
         return str(error.reason)
+
+
+def _told(answer: bytes, name: str) -> str:
+    try:
+        return str(json.loads(answer)[name])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def main(words: list[str]) -> int:

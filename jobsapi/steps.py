@@ -116,7 +116,7 @@ def refresh(scheduler: Scheduler, line: Line) -> None:
         .filter(_status__in=[*ACTIVE, Status.OTHER])
         .exclude(native_id="")
         .exclude(_in_our_hands(now))
-        .defer("spec", "extended_properties", "description")
+        .defer("spec", "extended_properties", "description", "reported")
     )
     seen = line.backend.poll(jobs)
     missing = [job for job in jobs if job not in seen]

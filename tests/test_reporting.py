@@ -17,6 +17,7 @@ from jobsapi import reporting
 from jobsapi.backends.dask.work import arguments, wants
 from jobsapi.exceptions import InvalidJob
 from jobsapi.htcondor.names import REPORT_FILE
+from jobsapi.models.progress import Ignored
 from jobsapi.reporting import Reporter
 from tests.rig.ports import kept_port
 
@@ -26,11 +27,17 @@ class Portal(http.server.BaseHTTPRequestHandler):
 
     heard: ClassVar[list[tuple[str, str, dict[str, object]]]] = []
     status: ClassVar[int] = 200
+    too_soon: ClassVar[int] = 0
+    """So many of the next reports come too soon."""
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.heard.append((self.path, self.headers["Authorization"], body))
-        said = json.dumps({"success": self.status == 200, "error": "The job has ended."}).encode()
+        answer = {"success": self.status == 200, "error": "The job has ended."}
+        if self.too_soon:
+            Portal.too_soon -= 1
+            answer["ignored"] = str(Ignored.SOON)
+        said = json.dumps(answer).encode()
         self.send_response(self.status)
         self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", str(len(said)))
@@ -47,6 +54,7 @@ class Portal(http.server.BaseHTTPRequestHandler):
 def portal():
     Portal.heard.clear()
     Portal.status = 200
+    Portal.too_soon = 0
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
         thread.start()
@@ -73,6 +81,19 @@ def test_of_many_reports_the_first_and_the_last_are_sent(portal):
     assert [body["progress_done"] for *_, body in portal.heard][:1] == [1]
     assert portal.heard[-1][2]["progress_done"] == 1_000
     assert len(portal.heard) < 100
+
+
+def test_the_first_words_of_a_part_are_sent_again_when_others_spoke_at_that_moment(portal, monkeypatch):
+    monkeypatch.setattr(reporting, "PAUSE", 0.01)
+    portal.too_soon = 1
+    reporter = Reporter(portal.url, "t")
+    assert reporter(progress=10, part="east")
+    assert [body["progress"] for *_, body in portal.heard] == [10, 10]
+    portal.too_soon = 9
+    Reporter(portal.url, "t")(progress=10)  # of the job as a whole there will be others
+    assert len(portal.heard) == 3
+    Reporter(portal.url, "t")(progress=10, part="west")
+    assert len(portal.heard) == 3 + reporting.TRIES
 
 
 def test_a_refusal_is_told_in_words_once_and_then_there_is_a_rest(portal, capsys):

@@ -150,7 +150,7 @@ class StatusChanges(StoredJob):
         groups: dict[tuple[str, ...], list[Self]] = defaultdict(list)
         events, changed = [], []
         with transaction.atomic():
-            for row in cls._base_manager.select_for_update().filter(pk__in=batch).order_by("pk"):
+            for row in cls._base_manager.select_for_update().filter(pk__in=batch).order_by("pk").defer("reported"):
                 job, seen = by_pk[row.pk]
                 if row.submission_id != job.submission_id:
                     continue

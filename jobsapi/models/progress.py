@@ -6,6 +6,7 @@ It is kept as ``{"job": entry, "parts": {name: entry}}``, where an entry has ``d
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from jobsapi.exceptions import InvalidReport
 from jobsapi.models.text import clean
 
 PAUSE = timedelta(seconds=0.25)
-"""Between two reports of a job that are written. Of what comes sooner only the first report of a part is kept, and one
-that says that all is done: there may be no other."""
+"""Between two reports of a job that are written, whichever of its parts they are of. Of what comes sooner only one that
+says that all is done is kept: there may be no other."""
 PARTS_KEPT = 500
 """Parts of which reports are kept."""
-MESSAGE, PART_MESSAGE, PART_NAME = 500, 200, 255
+PARTS_ROOM = 64 * 1024
+"""Bytes that the parts have together. Beyond it no other part is kept, and of those that are no more words."""
+MESSAGE, PART_MESSAGE, PART_NAME = 500, 200, 100
 """Characters that are kept."""
 LARGEST = 2**31 - 1
 
@@ -45,6 +48,8 @@ class Ignored(StrEnum):
     """The one before it came a moment ago."""
     NOTHING_NEW = "nothing new"
     TOO_MANY = "too many parts"
+    NO_ROOM = "no room for more of parts"
+    """The parts have said as much as is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Report:
 def merged(kept: Mapping[str, Any], last: datetime | None, report: Report, now: datetime) -> dict[str, Any] | Ignored:
     """What is to be kept after ``report``, when ``kept`` was, since ``last``; or why it stays as it is."""
     parts: Mapping[str, Any] = kept.get("parts", {})
-    before: Mapping[str, Any] = parts.get(report.part, {}) if report.part else kept.get("job", {})
+    before = entry_of(kept, report.part)
     if report.part and not before and len(parts) >= PARTS_KEPT:
         return Ignored.TOO_MANY
     if report.sequence is not None and report.sequence <= before.get("sequence", -math.inf):
@@ -108,13 +113,24 @@ def merged(kept: Mapping[str, Any], last: datetime | None, report: Report, now: 
     if entry == before:
         return Ignored.NOTHING_NEW
     is_end = bool(report.claim and not before.get("claim")) or (_share(entry) == 1 and _share(before) != 1)
-    if before and not is_end and last is not None and last <= now < last + PAUSE:
+    if not is_end and last is not None and last <= now < last + PAUSE:
         return Ignored.SOON
     if report.sequence is not None:
         entry["sequence"] = report.sequence
-    if report.part:
-        return {**kept, "parts": {**parts, report.part: entry}}
-    return {**kept, "job": entry}
+    if not report.part:
+        return {**kept, "job": entry}
+    after = {**parts, report.part: entry}
+    if len(json.dumps(after)) > PARTS_ROOM:
+        after[report.part] = _without_new_words(entry, before)
+        if not before or _said(after[report.part]) == _said(before):
+            return Ignored.NO_ROOM
+    return {**kept, "parts": after}
+
+
+def entry_of(kept: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """What is kept of a part, or of the job as a whole when ``part`` is empty; empty when it has said nothing."""
+    found: Mapping[str, Any] = kept.get("parts", {}).get(part, {}) if part else kept.get("job", {})
+    return found
 
 
 def words(entry: Mapping[str, Any]) -> str:
@@ -128,6 +144,15 @@ def extent(done: int, total: int) -> str:
     if total == 100:
         return f"{done} %"
     return f"{done:,} of {total:,}" if total else ""
+
+
+def _without_new_words(entry: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry with the message that was there before, if there was one."""
+    return {**_said(entry, "message"), **({"message": before["message"]} if "message" in before else {})}
+
+
+def _said(entry: Mapping[str, Any], but: str = "sequence") -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != but}
 
 
 def _progress(before: Mapping[str, Any], report: Report) -> dict[str, int]:

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from django.db import models
+from django.db import connections, models, router
 from django.db.models import Exists, F, OuterRef, Q
 
 from jobsapi import conf
@@ -38,8 +38,13 @@ class RefreshWish(models.Model):
 
     @staticmethod
     def record(scheduler_id: int, at: datetime) -> None:
-        """Write the wish, unless there is the same already."""
-        RefreshWish.objects.bulk_create([RefreshWish(scheduler_id=scheduler_id, at=at)], ignore_conflicts=True)
+        """Write the wish, unless there is the same already. One statement: its time says that there is a job."""
+        connection = connections[router.db_for_write(RefreshWish)]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO jobsapi_refreshwish (scheduler_id, at) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                [scheduler_id, connection.ops.adapt_datetimefield_value(at)],
+            )
 
     @classmethod
     def at_that_time(cls, at: datetime) -> Exists:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from jobsapi import clock, conf, sealing
 from jobsapi.exceptions import InvalidJob, TransitionNotAllowed
-from jobsapi.models.progress import Ignored, Report, merged
+from jobsapi.models.progress import Ignored, Report, entry_of, merged
 
 if TYPE_CHECKING:
     from jobsapi.models.schedulers import Scheduler
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 TRIES = 3
 """How often a report is merged into what others have reported meanwhile."""
 SOON = timedelta(seconds=1)
-"""The least time between two refreshes of a scheduler that jobs ask for which say that they have ended."""
+"""The least time between two refreshes of a scheduler that jobs ask for which say, for the first time, that they have
+ended. For their parts, of which there may be many, it is ``REFRESH_INTERVAL``."""
 CLAIMED = {
     "done": "The job says that it is done; its scheduler is asked.",
     "failed": "The job says that it has failed; its scheduler is asked.",
@@ -71,17 +72,20 @@ class ReportsItself(models.Model):
     def take_report(self, report: Report) -> Ignored | None:
         """Keep what the job says of itself, by one guarded UPDATE; why it was not kept, if it was not.
 
-        An end that it claims makes its scheduler be asked. Raises ``TransitionNotAllowed`` when this attempt is over.
+        An end that it claims makes its scheduler be asked, once. Raises ``TransitionNotAllowed`` when this attempt is
+        over.
         """
         for _ in range(TRIES):
             now = clock.now()
-            entries = merged(self.reported, self.reported_at, report, now)
-            if not isinstance(entries, Ignored) and not self._keep(entries, now):
-                self._read_reports()
-                continue
-            if report.claim:
-                self._have_it_looked_at()
-            return entries if isinstance(entries, Ignored) else None
+            before = self.reported
+            entries = merged(before, self.reported_at, report, now)
+            if isinstance(entries, Ignored):
+                return entries
+            if self._keep(entries, now):
+                if report.claim and not entry_of(before, report.part).get("claim"):
+                    self._have_it_looked_at(report)
+                return None
+            self._read_reports()
         return Ignored.SOON
 
     def _keep(self, entries: Mapping[str, Any], now: datetime) -> bool:
@@ -105,9 +109,10 @@ class ReportsItself(models.Model):
         rows: Any = self.__class__._base_manager
         return rows.filter(pk=self.pk, submission_id=self.submission_id, completion_time=None, deleted_at=None)  # type: ignore[no-any-return]
 
-    def _have_it_looked_at(self) -> None:
+    def _have_it_looked_at(self, report: Report) -> None:
         if self.scheduler is not None and self.scheduler.given_up_at is None:
-            self.scheduler.request_refresh(SOON)
+            interval = timedelta(seconds=conf.get("REFRESH_INTERVAL"))
+            self.scheduler.request_refresh(interval if report.part else SOON)
 
 
 def _public_url() -> str:
@@ -116,6 +121,6 @@ def _public_url() -> str:
     if not address:
         raise InvalidJob(
             "A job can report how far it is only to a portal whose address it knows. Ask an administrator to set "
-            'JOBSAPI["PUBLIC_URL"], as "https://jobs.example.org".'
+            'JOBSAPI["PUBLIC_URL"] (of the portal: JOBSAPI_PUBLIC_URL), as "https://jobs.example.org".'
         )
     return address.rstrip("/")

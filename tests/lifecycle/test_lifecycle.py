@@ -915,6 +915,26 @@ class TestRefreshing:
 
         assert counts[0] == counts[1] <= 8
 
+    def test_no_step_and_no_poll_reads_what_jobs_have_said_of_themselves(self, silent, execute):
+        # Given jobs with a lot to say: one that is done, and one that is lost.
+        job, lost = execute(name="job"), execute(name="lost")
+        lifecycle.submit(job.pk)
+        Job.objects.update(reported={"job": {"message": "x" * 500}})
+        FakeBackend.finish(job, 42)
+        FakeBackend.forget(lost)
+
+        with CaptureQueriesContext(connection) as queries:
+            for _ in range(2):
+                lifecycle.refresh(job.scheduler_id)
+            lifecycle.submit(lost.pk)
+            lifecycle.fetch_results(job.pk)
+            lifecycle.cleanup(job.pk)
+
+        assert (row(job)._status, row(lost).attempts, row(lost).reported) == (Status.COMPLETE, 2, {})
+        read = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        assert len(read) > 10
+        assert not [sql for sql in read if '"reported"' in sql]
+
     def test_a_scheduler_without_jobs_is_not_asked(self, silent, mailbox, scheduler):
         lifecycle.refresh_due()
         lifecycle.refresh(10**6)

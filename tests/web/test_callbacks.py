@@ -17,7 +17,7 @@ from jobsapi.backends.base import Observation
 from jobsapi.checks import check_settings
 from jobsapi.exceptions import InvalidJob, InvalidReport
 from jobsapi.models import DaskJob, Job, JobEvent, RefreshWish, Scheduler
-from jobsapi.models.progress import PARTS_KEPT, PAUSE, Ignored, Report, merged
+from jobsapi.models.progress import PART_MESSAGE, PART_NAME, PARTS_KEPT, PARTS_ROOM, PAUSE, Ignored, Report, merged
 from jobsapi.status import Status
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -90,6 +90,7 @@ class TestUpdate:
         with CaptureQueriesContext(connection) as seen:
             for number in [*jobs, *range(10**6, 10**6 + 20)] * 2:
                 client.get(f"/update-job-status/{number}/")
+                sent()
         assert sent() == [("refresh", stale.pk)]
         assert len(seen) == 50 + 1  # the one who was first wrote that the scheduler is asked
 
@@ -134,6 +135,14 @@ class TestUpdate:
         costs = [queries(lambda n=n: client.get(f"/update-job-status/{job.pk}/?delay={n}"))[0] for n in range(50, 90)]
         assert RefreshWish.objects.count() <= 5
         assert sum(costs) <= 40 + 5
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_delayed_request_for_a_job_under_way_takes_one_statement_more_once(self, client, row):
+        job = row()
+        steps = [queries(lambda: client.get(f"/update-job-status/{job.pk}/?delay=86400"))[0] for _ in range(3)]
+        assert steps[0] == 2
+        assert 1 in steps  # the same step again, unless a step began meanwhile
+        assert queries(lambda: client.get("/update-job-status/999999/?delay=86400"))[0] == 1
 
     def test_a_delayed_request_for_a_job_that_is_not_there_is_nothing(self, client, row):
         done = row(status=Status.COMPLETE)
@@ -223,6 +232,7 @@ class TestReport:
         before = read()
         report(job, {"part": "east", "progress": 5})
         assert read() == before
+        Job.objects.filter(pk=job.pk).update(reported_at=timezone.now() - 2 * PAUSE)
         report(job, {"progress": 5})
         assert read() != before
 
@@ -294,7 +304,7 @@ class TestReport:
             ({"progress_done": 1.5}, "whole number"),
             ({"message": 4}, "text"),
             ({"status": "Finished-ish"}, "running, done or failed"),
-            ({"part": "x" * 300}, "255"),
+            ({"part": "x" * 101}, "100"),
         ],
     )
     def test_what_is_wrong_with_a_report_is_said_in_words(self, row, report, fields, words):
@@ -341,6 +351,29 @@ class TestReport:
         client.force_login(ada)
         assert "The job says that it is done" in client.get(f"/jobs/{job.pk}/").content.decode()
 
+    def test_an_end_that_is_claimed_again_and_again_makes_nobody_ask(self, row, report, stale, sent):
+        # Given a job that has said that it is done, and a scheduler that was asked then.
+        job = row()
+        report(job, {"status": "done", "time": 1})
+        assert sent() == [("refresh", stale.pk)]
+
+        # When it says so again, kept or ignored, a while after.
+        for again in ({"status": "done"}, {"status": "failed", "time": 9}, {"status": "done", "time": 0}):
+            ago = timezone.now() - timedelta(hours=1)
+            Scheduler.objects.filter(pk=stale.pk).update(refresh_requested_at=ago)
+            Job.objects.filter(pk=job.pk).update(reported_at=ago)
+            assert report(job, again).status_code == 200
+            assert sent() == [("refresh", stale.pk)]
+
+    def test_parts_that_end_make_a_scheduler_be_asked_once_an_interval(self, row, report, stale, sent):
+        job = row()
+        asked = timezone.now() - timedelta(seconds=2)  # more than what a job waits, and less than an interval
+        Scheduler.objects.filter(pk=stale.pk).update(refresh_requested_at=asked)
+        assert report(job, {"status": "done", "part": "east"}).json() == {"success": True}
+        assert sent() == []
+        report(job, {"status": "done"})
+        assert sent() == [("refresh", stale.pk)]
+
     def test_reports_that_overtake_each_other_are_told_by_their_sequence(self, row, report):
         job = row()
         assert report(job, {"progress": 60, "time": 20, "status": "done"}).json() == {"success": True}
@@ -379,7 +412,7 @@ class TestReport:
         with pytest.raises(InvalidJob, match="not executed"):
             _ = job.report_token
         job.save()
-        with pytest.raises(InvalidJob, match="PUBLIC_URL"):
+        with pytest.raises(InvalidJob, match=r'JOBSAPI\["PUBLIC_URL"\] \(of the portal: JOBSAPI_PUBLIC_URL\)'):
             _ = job.report_url
         settings.JOBSAPI = {**settings.JOBSAPI, "PUBLIC_URL": "https://jobs.example.org/"}
         assert job.report_url == f"https://jobs.example.org/report-job-status/{job.pk}/"
@@ -404,12 +437,12 @@ class TestMerging:
         found = self.after(Report(done=50, total=100, sequence=1), Report(done=4, total=10, sequence=2))
         assert found["job"] == {"done": 4, "total": 10, "sequence": 2}
 
-    def test_of_reports_without_a_pause_the_first_of_each_part_and_the_last_are_kept(self):
+    def test_of_reports_without_a_pause_the_first_of_all_and_the_ends_are_kept(self):
         none = timedelta()
         reports = [Report(done=n, total=9, part=part) for n in range(10) for part in "ab"]
         assert [part["done"] for part in self.after(*reports, step=none)["parts"].values()] == [9, 9]
-        reports = [Report(done=n, total=9) for n in range(9)]
-        assert self.after(*reports, step=none)["job"]["done"] == 0
+        reports = [Report(done=n, total=9, part=part) for n in range(9) for part in ("", "a", "b")]
+        assert self.after(*reports, step=none) == {"job": {"done": 0, "total": 9}}
 
     def test_a_clock_that_was_set_back_silences_nobody(self):
         kept = merged({}, None, Report(done=1, total=9), NOON)
@@ -418,6 +451,27 @@ class TestMerging:
     def test_there_is_an_end_to_the_parts_that_are_kept(self):
         found = self.after(*(Report(done=1, total=2, part=str(n)) for n in range(PARTS_KEPT + 5)))
         assert len(found["parts"]) == PARTS_KEPT
+
+    def test_parts_with_long_names_and_words_share_a_room_and_go_on_counting_when_it_is_full(self):
+        # Given parts that say as much as they may, in letters that take the most room.
+        names = [f"{n:03}".ljust(PART_NAME, "\U0001f600") for n in range(PARTS_KEPT)]
+        full = self.after(*(Report(done=1, total=9, message="\U0001f600" * PART_MESSAGE, part=name) for name in names))
+        known = names[0]
+        assert full["parts"][known]["message"]
+        assert len(json.dumps(full)) <= PARTS_ROOM
+
+        # Then no other part and no longer words are kept, and what a known part has done is.
+        later = NOON + timedelta(hours=1)
+        assert merged(full, NOON, Report(done=1, part=names[-1], message="x" * PART_MESSAGE), later) is Ignored.NO_ROOM
+        small = self.after(*(Report(done=1, total=9, part=str(n)) for n in range(PARTS_KEPT)))
+        kept = small
+        for n in range(PARTS_KEPT):
+            report = Report(done=2, message="\U0001f600" * PART_MESSAGE, part=str(n), sequence=1)
+            kept = merged(kept, NOON, report, later)
+        assert {part["done"] for part in kept["parts"].values()} == {2}
+        assert len(json.dumps(kept)) <= PARTS_ROOM + PARTS_KEPT * 100
+        more = Report(message="\U0001f600" * PART_MESSAGE, part=str(PARTS_KEPT - 1), sequence=2)
+        assert merged(kept, NOON, more, later) is Ignored.NO_ROOM
 
     @pytest.mark.parametrize("fields", [{}, {"progress": None, "x": 1}, {"message": None, "status": 4}])
     def test_a_report_that_says_nothing_is_none(self, fields):
