@@ -2,8 +2,8 @@
 
 The leases and grace times of one process are judged by others, on other machines. So a worker goes by the database's
 clock, which it asks every two seconds, and not by that of its machine, which may be an hour off or be set while it
-works. Between two answers it counts on by itself. Other processes, such as those of the web, go by their machine's
-clock: they judge nothing by it.
+works. Between two answers it counts on by itself. A command of ``manage.py`` that judges times asks once, and so does
+whatever says whether workers live. All else that web processes write or show goes by their machine's clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db import Error, connection
@@ -65,6 +66,22 @@ class Clock:
         self.ask()
         connection.close()  # this thread asks no more
         threading.Thread(target=self._ask_again, daemon=True, name="jobsapi-clock").start()
+
+    @contextmanager
+    def asked_once(self) -> Iterator[None]:
+        """Go by the database's clock, as it is now, for as long as the block runs: for a command that judges times.
+
+        It is believed at once: the process has judged nothing by another. Changes nothing where the clock is kept.
+        """
+        if self._told is not None:
+            yield
+            return
+        self.ask()
+        self._settled_at, self._in_doubt = -math.inf, False
+        try:
+            yield
+        finally:
+            self._told = None
 
     def ask(self) -> None:
         """Take over the database's time. One that cannot be asked changes nothing."""

@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100
 
+UNREAD = ("reported",)
+"""Of a job no step reads what it has said of itself, which may be long."""
+
 TO_BE_CHECKED = Q(check_requested_at__isnull=False, given_up_at=None)
 """Schedulers for which a test was asked that no worker has begun."""
 
@@ -207,7 +210,8 @@ def rescue() -> None:
     for scheduler in Scheduler.objects.filter(gone | unchecked):
         enqueue("check" if scheduler.given_up_at is None else "give_up", scheduler.pk, scheduler.name)
     wished = Exists(Stray.objects.seen_twice().exclude(wish="").filter(scheduler=OuterRef("pk")))
-    for scheduler in Scheduler.objects.filter(wished, _awake(now), unleased(now, "reconcile_leased_until")):
+    free = unleased(now, "reconcile_leased_until")
+    for scheduler in Scheduler.objects.filter(wished, free, _awake(now), given_up_at=None):
         enqueue("reconcile", scheduler.pk, scheduler.name)
 
 
@@ -236,7 +240,7 @@ def _turn(line: Line, verb: str, step: Step, rows: Callable[[], QuerySet[Job]], 
     """Take a step for the next jobs, under a lease; the keys of those left for later, None if there were none."""
     with ExitStack() as hands:
         with queueing.gate(line.scheduler, verb):
-            held = hands.enter_context(lease(rows(), "leased_until", batch))
+            held = hands.enter_context(lease(rows(), "leased_until", batch, UNREAD))
         if not held.rows:
             return None
         in_flight, line.lease = True, held
@@ -276,7 +280,7 @@ def _remove(scheduler_id: int | None) -> None:
     last, files = 0, JobBlob.objects.filter(in_storage=True).defer("sealed")
     while True:
         rows = Job._base_manager.filter(due("remove"), scheduler=scheduler_id, pk__gt=last).order_by("pk")
-        with lease(rows, "leased_until", BATCH) as held:
+        with lease(rows, "leased_until", BATCH, UNREAD) as held:
             if not held.rows:
                 return
             last = held.rows[-1].pk
@@ -315,8 +319,10 @@ def _forget_the_future(now: datetime) -> None:
         "poll_leased_until",
         "check_leased_until",
         "reconcile_leased_until",
+        "reconciled_at",
     ):
         Scheduler.objects.filter(**{f"{column}__gt": ahead}).update(**{column: now})
+    Stray.objects.seen_once().update(first_seen=now, last_seen=now)  # nobody knows how long ago that was
 
 
 def _in_nobodys_hands(scheduler: Scheduler) -> QuerySet[Job]:
@@ -324,7 +330,7 @@ def _in_nobodys_hands(scheduler: Scheduler) -> QuerySet[Job]:
 
 
 def _find(job_id: int) -> Job | None:
-    return Job._base_manager.select_related("scheduler").filter(pk=job_id).first()
+    return Job._base_manager.select_related("scheduler").filter(pk=job_id).defer(*UNREAD).first()
 
 
 def _awake(now: datetime) -> Q:

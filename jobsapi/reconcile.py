@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet, Value
+from django.db.models.functions import Least
 
 from jobsapi import clock, conf
 from jobsapi.backends.base import Accepted, Found
@@ -146,9 +147,21 @@ def write(scheduler: Scheduler, found: Mapping[str, Found], verdicts: Mapping[st
             for name, value in columns.items():
                 setattr(stray, name, value)
             (changed if id in left else fresh).append(stray)
-    Stray.objects.filter(scheduler=scheduler.pk).update(last_seen=now)
+    _write_seen(scheduler, now)
     Stray.objects.bulk_create(fresh, BATCH, ignore_conflicts=True)
     Stray.objects.bulk_update(changed, SEEN_ANEW, BATCH)
+
+
+def _write_seen(scheduler: Scheduler, now: datetime) -> None:
+    """Write that the strays known so far are there now.
+
+    After the clock was set nobody knows how long ago a look was: what was not seen twice before is seen anew.
+    """
+    if clock.CLOCK.settled:
+        first_seen = Least("first_seen", Value(now, DateTimeField()))
+        Stray.objects.filter(scheduler=scheduler.pk).update(first_seen=first_seen, last_seen=now)
+    else:
+        Stray.objects.seen_once().filter(scheduler=scheduler.pk).update(first_seen=now, last_seen=now)
 
 
 def columns_of(found: Found, verdict: Verdict) -> dict[str, Any]:

@@ -222,8 +222,7 @@ class Swept(NamedTuple):
 
 def nobodys(now: datetime) -> QuerySet[JobBlob]:
     """Rows of files that are nobody's. Those of a job that a worker has in its hands are not judged now."""
-    free = Q(job__leased_until=None) | Q(job__leased_until__lt=now)
-    return JobBlob.dead(now).filter(free).order_by("pk")
+    return JobBlob.dead(now).filter(unleased(now, "job__leased_until")).order_by("pk")
 
 
 def sweep(now: datetime) -> Swept:

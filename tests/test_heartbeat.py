@@ -146,6 +146,23 @@ def test_after_hours_the_time_is_told(seen):
     assert f"No beat since {NOW - timedelta(hours=5):%Y-%m-%d %H:%M}" in Heartbeat.silent(NOW)[0]
 
 
+def test_what_was_written_far_ahead_of_now_shows_nothing(seen):
+    seen("beat", -60)
+    seen("all@here", -60, queues=(*CONTROL, *WORK))
+
+    (sentence,) = Heartbeat.silent(NOW)
+
+    assert sentence.startswith("No worker takes the queues control, refresh, submit, results (none was seen yet)")
+
+
+def test_clocks_may_differ_by_less(seen):
+    ahead = -(conf.quiet_after() - 1) / 60
+    seen("beat", ahead)
+    seen("all@here", ahead, queues=(*CONTROL, *WORK))
+
+    assert Heartbeat.silent(NOW) == []
+
+
 def test_a_slow_beat_is_not_called_silent(seen, settings):
     settings.JOBSAPI = {**settings.JOBSAPI, "RESCUE_INTERVAL": 300.0}
     seen("all@here", queues=(*CONTROL, *WORK))

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.utils import timezone
 
-from jobsapi import lifecycle, retention
+from jobsapi import clock, lifecycle, retention
 from jobsapi.models import Job, JobBlob, JobEvent, Purpose
 from jobsapi.models.blobs import INSIDE
 from jobsapi.retention import Removed
@@ -386,6 +386,39 @@ class TestNobodysFiles:
         assert retention.sweep(later) == (1, len(LARGE))
         assert not files(root)
 
+    def test_a_worker_whose_machine_is_ahead_takes_away_no_result_that_is_being_stored(
+        self, ended, silent, monkeypatch
+    ):
+        job = ended(1, leased_until=timezone.now() + timedelta(seconds=30))
+
+        with clock.CLOCK.asked_once(), JobBlob.writing(job, Purpose.RESULT) as out:
+            out.write(LARGE)
+            monkeypatch.setattr(timezone, "now", lambda now=timezone.now: now() + timedelta(hours=2))
+            tasks.clean_up()
+        out.keep()
+
+        assert JobBlob.find(job, Purpose.RESULT) == LARGE
+
+    def test_how_old_they_are_goes_by_the_databases_clock(self, ended, silent, root, monkeypatch):
+        with clock.CLOCK.asked_once(), monkeypatch.context() as behind:
+            behind.setattr(timezone, "now", lambda now=timezone.now: now() - timedelta(hours=2))
+            job = ended(1, result=LARGE)
+            assert JobBlob.fresh(job, Purpose.LOGS, seconds=60)
+            JobBlob.discard(JobBlob.objects.filter(job=job))
+
+        assert retention.sweep(timezone.now()) == (0, 0)
+
+    def test_when_the_clock_was_just_set_a_lease_that_looks_over_is_believed(self, silent, ended, root, monkeypatch):
+        job = ended(1, result=LARGE, leased_until=NOW - timedelta(hours=1))
+        JobBlob.discard(JobBlob.objects.filter(job=job))
+        later = timezone.now() + timedelta(hours=2)
+        with monkeypatch.context() as set_just_now:
+            set_just_now.setattr(clock, "CLOCK", clock.Clock(timezone.now))
+            clock.CLOCK.ask()
+            assert retention.sweep(later) == (0, 0)
+
+        assert retention.sweep(later) == (1, len(LARGE))
+
     def test_what_was_cut_short_goes_too(self, silent, ended, root):
         job = ended(1)
         blob = JobBlob(job=job, purpose=Purpose.RESULT, attempt=uuid.uuid4(), in_storage=True, live=False)
@@ -479,6 +512,17 @@ class TestCommandAndBeat:
         assert self.run().splitlines()[:3] == table.splitlines()[:3]
         assert (kept(large), kept(small)) == (ALL - {"result", "preview"}, set())
         assert self.run().splitlines()[0] == "Nothing is due for removal."
+
+    def test_the_command_goes_by_the_databases_clock(self, policy, ended, monkeypatch):
+        policy(any={"*": {"results": 30}})
+        job = ended(29.99, result=LARGE)
+        monkeypatch.setattr(clock, "CLOCK", clock.Clock(timezone.now))
+        monkeypatch.setattr(timezone, "now", lambda now=timezone.now: now() + timedelta(hours=2))
+
+        assert "Nothing is due" in self.run("--dry-run")
+        self.run()
+
+        assert kept(job) == ALL
 
     def test_beat_has_it_done_with_all_else_that_is_old(self, policy, ended, root):
         from jobsapi.models import Heartbeat

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from jobsapi import conf, lifecycle, retention
+from jobsapi import clock, conf, lifecycle, retention
 from jobsapi.dispatch import message_id
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.models import Heartbeat
@@ -118,7 +118,7 @@ def rescue() -> None:
 
 @shared_task(name="jobsapi.clean_up", **PERIODIC)
 def clean_up(batch: int = 1_000) -> None:
-    now = timezone.now()
+    now = clock.now()
     retention.apply(now)
     retention.sweep(now)
     Heartbeat.forget(now)

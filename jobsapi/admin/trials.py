@@ -12,9 +12,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 
+from jobsapi.clock import database_time
 from jobsapi.exceptions import JobsApiError
 from jobsapi.models import Heartbeat, Scheduler
 from jobsapi.models.reports import Stage
@@ -83,7 +83,7 @@ class TestedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "scheduler": scheduler,
             "report": report,
             "every": EVERY if report.is_live else None,
-            "silent": Heartbeat.silent(timezone.now()) if report.stage == Stage.WAITING else [],
+            "silent": Heartbeat.silent(database_time()) if report.stage == Stage.WAITING else [],
             "change_page": reverse(
                 f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_change", args=[scheduler.pk]
             ),

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, router
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from jobsapi import conf
 from jobsapi.checks import places, site, values
+from jobsapi.clock import database_time
 from jobsapi.models import Heartbeat, Job
 
 
@@ -45,7 +45,7 @@ def check_processes(databases: Sequence[str] | None = None, **kwargs: Any) -> li
     try:
         if Heartbeat._meta.db_table not in connections[alias].introspection.table_names():
             return []
-        sentences = Heartbeat.silent(timezone.now())
+        sentences = Heartbeat.silent(database_time())
     except (DatabaseError, ImportError):  # said by others
         return []
     hint = "docs/operations.md says which processes there have to be."

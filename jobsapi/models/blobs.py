@@ -14,9 +14,8 @@ from uuid import UUID, uuid4
 
 from django.db import DatabaseError, models
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
-from jobsapi import conf, storage
+from jobsapi import clock, conf, storage
 from jobsapi.exceptions import InvalidJob, ResultTooLarge, SealBroken
 from jobsapi.sealing import SealReader, SealWriter, current_key
 
@@ -74,7 +73,7 @@ class JobBlob(models.Model):
     sealed = models.BinaryField(default=b"")
     in_storage = models.BooleanField(default=False)
     live = models.BooleanField(default=True)
-    stored_at = models.DateTimeField(auto_now=True)
+    stored_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         constraints: ClassVar = [
@@ -101,6 +100,7 @@ class JobBlob(models.Model):
             "sha256": hashlib.sha256(data).hexdigest(),
             "key": blob.key,
             "sealed": out.getvalue(),
+            "stored_at": clock.now(),
         }
         cls.objects.update_or_create(
             job_id=job.pk, purpose=purpose, attempt=blob.attempt, live=True, defaults={"in_storage": False, **written}
@@ -189,7 +189,7 @@ class JobBlob(models.Model):
     @classmethod
     def fresh(cls, job: JobColumns, purpose: Purpose, seconds: float) -> bool:
         """Whether this was stored less than ``seconds`` ago."""
-        since = timezone.now() - timedelta(seconds=seconds)
+        since = clock.now() - timedelta(seconds=seconds)
         return cls.objects.filter(
             job_id=job.pk, purpose=purpose, attempt=cls._attempt(job, purpose), live=True, stored_at__gt=since
         ).exists()
@@ -198,7 +198,7 @@ class JobBlob(models.Model):
     def discard(cls, rows: QuerySet[JobBlob]) -> None:
         """Nobody finds these any more. Files are deleted later, by a worker; here no storage is asked for anything."""
         rows.filter(in_storage=False).delete()
-        rows.filter(in_storage=True).update(live=False, stored_at=timezone.now())
+        rows.filter(in_storage=True).update(live=False, stored_at=clock.now())
 
     @classmethod
     def dead(cls, now: datetime) -> QuerySet[JobBlob]:
@@ -300,7 +300,7 @@ class BlobWriter:
             job_id=self.blob.job_id, purpose=self.blob.purpose, attempt=self.blob.attempt, live=True
         )
         JobBlob.discard(rows)
-        self.blob.live = True
+        self.blob.live, self.blob.stored_at = True, clock.now()
         self.blob.save(force_update=self.blob.in_storage)
 
     def abandon(self) -> None:
@@ -315,7 +315,7 @@ class BlobWriter:
             JobBlob.objects.filter(pk=self.blob.pk).delete()
 
     def _move_out(self) -> None:
-        self.blob.in_storage, self.blob.live = True, False
+        self.blob.in_storage, self.blob.live, self.blob.stored_at = True, False, clock.now()
         self.blob.save()
         self._file = self._stack.enter_context(storage.incoming(self.blob.path))
         self._file.write(self._memory.getvalue())

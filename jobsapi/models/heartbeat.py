@@ -49,7 +49,7 @@ class Heartbeat(models.Model):
 
     @classmethod
     def silent(cls, now: datetime) -> list[str]:
-        """A sentence for what is missing, with what to do about it. One query.
+        """A sentence for what is missing at ``now`` by the database's clock, with what to do about it. One query.
 
         Nothing is missing when the dispatcher needs no workers.
         """
@@ -58,11 +58,15 @@ class Heartbeat(models.Model):
 
     @classmethod
     def signs(cls, now: datetime) -> Signs:
-        """What has shown itself in the last days. One query."""
+        """What has shown itself in the last days, by the database's clock. One query.
+
+        What was written far ahead of ``now`` shows nothing: its writer's clock was wrong, or was set back since.
+        """
         beat: datetime | None = None
         workers: dict[str, datetime] = {}
         answers: dict[str, datetime] = {}
-        for row in cls.objects.filter(seen_at__gt=now - FORGOTTEN_AFTER).order_by("seen_at"):
+        ahead = now + timedelta(seconds=conf.quiet_after())
+        for row in cls.objects.filter(seen_at__gt=now - FORGOTTEN_AFTER, seen_at__lte=ahead).order_by("seen_at"):
             if row.name == cls.BEAT:
                 beat = row.seen_at
             elif row.name.startswith(QUEUE):

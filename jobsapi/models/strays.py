@@ -23,6 +23,11 @@ class StrayRows(models.Manager["Stray"]):
         grace = timedelta(seconds=conf.get("LOST_GRACE"))
         return self.filter(last_seen__gt=F("first_seen"), last_seen__gte=F("first_seen") + grace)
 
+    def seen_once(self) -> models.QuerySet[Stray]:
+        """The others: nobody can say yet that they are strays."""
+        grace = timedelta(seconds=conf.get("LOST_GRACE"))
+        return self.exclude(last_seen__gt=F("first_seen"), last_seen__gte=F("first_seen") + grace)
+
 
 class Stray(models.Model):
     """A job, dataset or folder of this portal's at a scheduler, and no row's present attempt.

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.views.debug import SafeExceptionReporterFilter
 
-IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
-"""A password in an address: ``redis://:password@host``."""
+IN_ADDRESS = re.compile(r"(://[^\s:]*:)\S+(?=@)")
+"""A password in an address: ``redis://:password@host``. Up to the last @: what people type as one may have any sign."""
 
 
 class WithoutPasswords(SafeExceptionReporterFilter):

@@ -14,9 +14,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.utils import timezone
 from django.utils.decorators import sync_and_async_middleware
 
+from jobsapi.clock import database_time
 from jobsapi.portal.readiness import Part, parts
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def live(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """200 when every part of the portal is ready, otherwise 503; a line for each, or JSON for whoever asks for it."""
     try:
-        found = list(parts(timezone.now()))
+        found = list(parts(database_time()))
     except Error:
         logger.exception("The database does not answer.")
         found = [Part("database", False, "does not answer")]

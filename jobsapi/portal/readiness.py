@@ -29,9 +29,10 @@ class Part:
 
 
 def parts(now: datetime) -> Iterator[Part]:
-    """Each part of the portal, and how it is. Raises ``django.db.Error`` when the database does not answer.
+    """Each part of the portal, and how it is ``now``, by the database's clock, which those that are judged go by, too.
 
-    A database that waits for its migrations is not asked for anything else.
+    Raises ``django.db.Error`` when the database does not answer. One that waits for its migrations is not asked for
+    anything else.
     """
     applied = set(MigrationRecorder(connection).applied_migrations())
     yield Part("database", True, "answers")

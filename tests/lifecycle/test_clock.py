@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery.signals import beat_init, worker_init, worker_process_init
 from django.db import OperationalError, connection
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from jobsapi.lease import lease
 from jobsapi.models import Job, Scheduler
 from tests.lifecycle.conftest import time_passes
 from tests.rig.eventually import eventually
+from worker.clocks import keep_time
 
 LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -92,6 +94,44 @@ def test_what_a_slow_answer_explains_is_no_jump(short, monkeypatch):
     ours.ask()
 
     assert ours.settled
+
+
+def test_a_command_takes_its_answer_without_doubt_and_for_itself_only():
+    ours = Clock(Wall())
+
+    with ours.asked_once():
+        assert ours.now() - LONG_AGO < HOUR
+        assert ours.settled
+        assert not ours.settles_doubt()
+
+    assert abs(ours.now() - timezone.now()) < HOUR
+
+
+def test_where_the_clock_is_kept_a_command_changes_nothing():
+    wall = Wall()
+    ours = Clock(wall)
+    ours.ask()
+    wall.shows += HOUR
+
+    with ours.asked_once():
+        assert not ours.settled
+        assert ours.now() - LONG_AGO < HOUR
+
+    assert ours.now() - LONG_AGO < HOUR
+
+
+@pytest.mark.django_db
+def test_a_command_whose_database_is_away_goes_by_its_machine():
+    ours = Clock(Wall(None))
+
+    with ours.asked_once():
+        assert abs(ours.now() - timezone.now()) < HOUR
+        assert ours.settled
+
+
+def test_workers_and_beat_keep_it():
+    for signal in (worker_init, worker_process_init, beat_init):
+        assert keep_time in [receiver() for _, receiver in signal.receivers]
 
 
 @pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from jobsapi import lifecycle
+from jobsapi import clock, lifecycle
 from jobsapi.models import Job, JobBlob, JobEvent, Scheduler
 from jobsapi.status import Status
 from jobsapi.testing import FakeBackend
@@ -133,6 +133,18 @@ def test_what_a_worker_has_in_hand_is_left_to_it_and_beat_comes_back_for_it(sile
     mailbox.sent.clear()
     lifecycle.rescue()
     assert mailbox.sent == []
+
+
+def test_the_command_judges_by_the_databases_clock_what_a_worker_has_in_hand(silent, execute, monkeypatch):
+    job = execute()
+    Job.objects.update(leased_until=timezone.now() + timedelta(seconds=30))
+    monkeypatch.setattr(clock, "CLOCK", clock.Clock(timezone.now))
+    monkeypatch.setattr(timezone, "now", lambda now=timezone.now: now() + timedelta(hours=1))
+
+    with pytest.raises(CommandError, match="workers have some in hand"):
+        give_up(wait=0.0)
+
+    assert row(job).cached_status == "Submitted"
 
 
 def test_a_worker_that_is_submitting_meanwhile_changes_nothing_any_more(blocking, execute, scheduler):

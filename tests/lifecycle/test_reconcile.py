@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from jobsapi import lifecycle
+from jobsapi import clock, lifecycle
 from jobsapi.backends.base import Observation
 from jobsapi.compute import create_dask_scheduler
 from jobsapi.exceptions import BackendUnavailable, JobsApiError
@@ -125,6 +127,57 @@ def test_within_the_grace_two_looks_are_one(settings, rowless, scheduler):
     (stray,) = strays()
     assert not stray.is_settled
     assert not Stray.objects.seen_twice().exists()
+
+
+def test_an_hour_that_nobody_has_waited_makes_nothing_a_stray(settings, rowless, scheduler, monkeypatch):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 60.0}
+    looks(scheduler, 1)
+    monkeypatch.setattr(clock, "CLOCK", clock.Clock(lambda: timezone.now() + timedelta(hours=1)))
+    clock.CLOCK.ask()
+    assert not clock.CLOCK.settled
+
+    looks(scheduler)
+    assert not strays()[0].is_settled
+
+    clock.CLOCK._settled_at = 0.0
+    looks(scheduler)
+    assert not strays()[0].is_settled
+
+
+def test_what_was_seen_once_before_the_clock_was_set_is_seen_anew(settings, rowless, scheduler, monkeypatch):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 60.0}
+    looks(scheduler, 1)
+    monkeypatch.setattr(clock, "CLOCK", clock.Clock(lambda: timezone.now() + timedelta(hours=1)))
+    clock.CLOCK.ask()
+    clock.CLOCK._settled_at = 0.0
+
+    lifecycle.rescue()
+    looks(scheduler, 1)
+
+    assert not strays()[0].is_settled
+
+
+def test_when_the_clock_was_set_back_it_is_not_waited_for(settings, rowless, scheduler):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 60.0}
+    looks(scheduler, 1)
+    Stray.objects.update(first_seen=timezone.now() + timedelta(hours=9))
+
+    looks(scheduler, 1)
+
+    (stray,) = strays()
+    assert stray.first_seen == stray.last_seen <= timezone.now()
+
+
+def test_what_was_seen_twice_stays_so_while_the_clock_is_not_settled(silent, rowless, scheduler, monkeypatch):
+    looks(scheduler)
+    monkeypatch.setattr(clock, "CLOCK", clock.Clock(timezone.now))
+    clock.CLOCK.ask()
+    assert strays()[0].is_settled
+
+    strays()[0].request(Stray.REMOVE, "ada")
+    looks(scheduler, 1)
+
+    assert silent.attempts == {}
 
 
 def test_a_stray_goes_when_its_thing_has_gone_or_its_row_is_back(silent, restored, rowless, scheduler):
@@ -312,6 +365,19 @@ def test_a_wish_waits_while_the_scheduler_is_away_and_rescue_comes_back_to_it(at
     assert Scheduler.objects.get().unreachable_since is None
 
 
+def test_no_worker_is_asked_to_do_what_was_wished_at_a_scheduler_that_was_given_up(at_scheduler, mailbox, scheduler):
+    job = at_scheduler()
+    Job._base_manager.filter(pk=job.pk).delete()
+    looks(scheduler)
+    strays()[0].request(Stray.REMOVE, "ada")
+    Scheduler.objects.update(given_up_at=timezone.now())
+    Mailbox.sent.clear()
+
+    lifecycle.rescue()
+
+    assert ("reconcile", scheduler.pk) not in Mailbox.sent
+
+
 def test_beat_asks_each_scheduler_once_an_interval(mailbox, scheduler):
     lifecycle.reconcile_due()
     Mailbox.deliver()
@@ -382,6 +448,15 @@ def test_the_command_looks_again_when_the_grace_is_over(settings, silent, rowles
     assert "1 seen the first time, maybe being submitted. Looking again in 0.2 s" in report
     assert "1 stray, 0 seen once only" in report
     assert silent.exchanges.count("inventory") == 2
+
+
+def test_the_command_goes_by_the_databases_clock(settings, rowless, scheduler, monkeypatch):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 60.0}
+    looks(scheduler, 1)
+    monkeypatch.setattr(clock, "CLOCK", clock.Clock(timezone.now))
+    monkeypatch.setattr(timezone, "now", lambda now=timezone.now: now() + timedelta(hours=1))
+
+    assert "0 strays, 1 seen once only" in said(no_wait=True)
 
 
 def test_the_command_adopts_for_the_user_that_is_named_and_for_nobody_else(silent, rowless, scheduler, user):

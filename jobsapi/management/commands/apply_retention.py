@@ -6,9 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import Count, Sum
 from django.template.defaultfilters import filesizeformat
-from django.utils import timezone
 
-from jobsapi import retention
+from jobsapi import clock, retention
 from jobsapi.retention import Removed
 
 
@@ -21,13 +20,14 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        now = timezone.now()
-        if dry_run:
-            removed = retention.preview(now)
-            count, size = retention.nobodys(now).aggregate(Count("pk"), Sum("size", default=0)).values()
-        else:
-            removed = retention.apply(now)
-            count, size = retention.sweep(now)
+        with clock.CLOCK.asked_once():
+            now = clock.now()
+            if dry_run:
+                removed = retention.preview(now)
+                count, size = retention.nobodys(now).aggregate(Count("pk"), Sum("size", default=0)).values()
+            else:
+                removed = retention.apply(now)
+                count, size = retention.sweep(now)
         for line in table(removed):
             self.stdout.write(line)
         verb = "would be" if dry_run else "were"

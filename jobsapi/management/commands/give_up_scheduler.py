@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobsapi import conf, lifecycle
+from jobsapi import clock, conf, lifecycle
 from jobsapi.models import Scheduler
 from jobsapi.models.deletion import Standing, count
 
@@ -35,13 +35,18 @@ class Command(BaseCommand):
         self.stdout.write(f"“{scheduler}” has {before}.")
         if not no_input and input("Give it up for good? Its jobs that are under way become Error. [y/N] ") != "y":
             raise CommandError("Nothing was changed.")
-        deadline = time.monotonic() + wait
+        with clock.CLOCK.asked_once():
+            after = self._given_up(scheduler, time.monotonic() + wait)
+        self._report(scheduler, before, after)
+
+    @staticmethod
+    def _given_up(scheduler: Scheduler, deadline: float) -> Standing:
         scheduler.give_up()
         lifecycle.give_up(scheduler.pk)
         while not (after := scheduler.standing()).settled and time.monotonic() < deadline:
             time.sleep(1)
             lifecycle.give_up(scheduler.pk)
-        self._report(scheduler, before, after)
+        return after
 
     def _report(self, scheduler: Scheduler, before: Standing, after: Standing) -> None:
         ended, forgotten, gone = (

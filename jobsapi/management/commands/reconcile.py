@@ -41,7 +41,11 @@ class Command(BaseCommand):
         parser.add_argument("--app", metavar="PACKAGE", default="", help="the app it becomes a job of, if not known")
         parser.add_argument("--no-wait", action="store_true", help="do not look twice for what is seen the first time")
 
-    def handle(self, *args: Any, scheduler: str | None, restored: bool, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
+        with clock.CLOCK.asked_once():
+            self._handle(**options)
+
+    def _handle(self, scheduler: str | None, restored: bool, **options: Any) -> None:
         if restored:
             number = count(look_before_submitting(), "waiting job")
             self.stdout.write(f"{number} will be looked for before being submitted. Workers can be started.")

@@ -15,11 +15,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobsapi import policy
+from jobsapi.clock import database_time
 from jobsapi.exceptions import JobsApiError
 from jobsapi.models import Heartbeat, Job
 from jobsapi.web.requests import NO_CONTENT, from_htmx, reload, when_seen
@@ -130,7 +130,7 @@ def alive(request: HttpRequest) -> HttpResponse:
     """What is missing for jobs to be run, for the page to say; empty when all is well."""
     if not request.user.is_authenticated:
         return reload()
-    silent = cache.get_or_set("jobsapi-silent", lambda: Heartbeat.silent(timezone.now()), CHECKED_EVERY)
+    silent = cache.get_or_set("jobsapi-silent", lambda: Heartbeat.silent(database_time()), CHECKED_EVERY)
     return render(request, "jobsapi/table/alive.html", {"silent": silent, "is_staff": request.user.is_staff})
 
 
