@@ -118,6 +118,10 @@ def test_no_column_asks_the_database_for_each_row(ada, row, condor_row, workflow
     assert {field: count for field in sorted(possible()) if (count := queries(field)) > 1} == {}
 
 
+def test_what_is_for_a_job_alone_is_no_column():
+    assert not {"report_token", "report_url"} & possible()
+
+
 @pytest.mark.django_db
 def test_values_are_shown_as_text(row):
     job = row(extended_properties={"depth": {"max": 1.25}, "tags": ["a", "b"], "ok": True}, progress_total=3)

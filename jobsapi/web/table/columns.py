@@ -25,7 +25,11 @@ LIGHT = frozenset(
 STORED = {"status": "_status", "cached_status": "_status", "type": "kind", "pk": "id", "run_time": ""}
 """The column behind an attribute that a table is sorted by; empty if there is none."""
 
-INTERNAL = frozenset({"leased_until", "missing_since", "submit_started_at", "deleted_at", "cleanup_pending"})
+# fmt: off
+INTERNAL = frozenset({
+    "leased_until", "rests_until", "missing_since", "submit_started_at", "deleted_at", "cleanup_pending",
+})
+# fmt: on
 """Columns that mean something to workers alone."""
 
 
@@ -33,6 +37,9 @@ NOT_FOR_LISTS = frozenset(
     {"result", "client", "future", "condorpy_job", "condorpy_workflow", "nodes", "result_file", "result_preview"}
 )
 """What asks the database or a scheduler, unpickles, or makes another object, for each job anew."""
+
+SECRET = frozenset({"report_token", "report_url"})
+"""What is for the job alone."""
 
 
 class Cell(NamedTuple):
@@ -114,7 +121,7 @@ def possible() -> frozenset[str]:
             if each.__module__.partition(".")[0] == "django":
                 continue
             names |= {name for name, value in vars(each).items() if isinstance(value, property)}
-    names -= NOT_FOR_LISTS
+    names -= NOT_FOR_LISTS | SECRET
     return frozenset(name for name in names if not name.startswith("_")) | {"status", "pk"}
 
 
