@@ -29,6 +29,15 @@ def storage() -> Storage:
     return FileSystemStorage(location=root, file_permissions_mode=0o600, directory_permissions_mode=0o700)
 
 
+def make_place() -> None:
+    """Make the folder of files before there is a first one, so that a backup finds it. Other storages need none.
+
+    Raises ``OSError``.
+    """
+    with suppress(NotImplementedError):
+        Path(storage().path("")).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 class Incoming(File):  # type: ignore[type-arg]
     """A local file on its way into the storage; a storage of files takes it over by renaming it."""
 

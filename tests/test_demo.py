@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from django.utils import timezone
 
 from jobsapi.models import BasicJob, CondorScheduler, SchedulerAssignment
 from jobsapi.portal.demo import FAILS, DemoError, pool, processes
-from jobsapi.portal.demo.display import verdict
-from jobsapi.portal.demo.ground import prepare_database
+from jobsapi.portal.demo.display import display, table, verdict
+from jobsapi.portal.demo.ground import addresses, prepare_database
 from jobsapi.portal.supervisor import Command, Supervisor
+from tests.rig.eventually import eventually
 
 
 @pytest.fixture
@@ -150,6 +152,31 @@ def test_the_last_line_says_how_the_samples_ended(tmp_path, capsys, complete):
         jobs[0] = BasicJob(pk=7, name="the pool's", _status="ERR", status_message="Exit code 1.", completion_time=now)
         assert verdict(supervisor, jobs, complete + 1) == 1
         assert "job 7 “the pool's” ended as Error. Exit code 1." in capsys.readouterr().err
+
+
+def test_a_process_that_died_and_was_started_again_is_told_once_each_time(tmp_path, capsys):
+    dies = Command(name="celery-work", argv=["sleep", "600"], restart=True)
+    with Supervisor(tmp_path / "logs") as supervisor, display(supervisor) as show:
+        process = supervisor.start(dies)
+        lines = []
+        for number in (1, 2):
+            os.kill(process.pid, signal.SIGKILL)
+            eventually(lambda number=number: supervisor.tend() or process.restarts == number)
+            show([])
+            show([])
+            lines += capsys.readouterr().out.splitlines()
+        assert table([], supervisor).caption == lines[-1]
+    said = "celery-work died and was started again"
+    assert lines == [said, f"{said}, 2 times by now"]
+
+
+def test_jobs_of_the_demo_report_to_its_own_site_unless_the_user_has_named_another(monkeypatch):
+    for name in ("JOBSAPI_PUBLIC_URL", "JOBSAPI_FLOWER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    flower = {"JOBSAPI_FLOWER_URL": "http://127.0.0.1:5555"}
+    assert addresses(8000, 5555) == {"JOBSAPI_PUBLIC_URL": "http://127.0.0.1:8000", **flower}
+    monkeypatch.setenv("JOBSAPI_PUBLIC_URL", "https://jobs.example.org")
+    assert addresses(8000, 5555) == flower
 
 
 def test_the_pool_of_the_demo_is_the_project_s_own():

@@ -109,7 +109,16 @@ class SchedulerAdmin(TestedAdmin):
     """How to reach a scheduler, and how it fares."""
 
     change_form_template = "admin/jobsapi/scheduler/change_form.html"
-    list_display: tuple[str, ...] = ("name", "host", "reachable", "active_jobs", "last_test", "capacity", "why")
+    list_display: tuple[str, ...] = (
+        "name",
+        "host",
+        "reachable",
+        "active_jobs",
+        "limits",
+        "last_test",
+        "capacity",
+        "why",
+    )
     search_fields = ("name", "host")
     readonly_fields: ClassVar[tuple[str, ...]] = (
         "reachable",
@@ -153,6 +162,12 @@ class SchedulerAdmin(TestedAdmin):
         chosen = {"scheduler": scheduler.pk, "submission_id__isnull": False, "completion_time__isnull": True}
         jobs = reverse(f"{self.admin_site.name}:jobsapi_job_changelist")
         return format_html('<a href="{}?{}">{}</a>', jobs, urlencode(chosen), f"{scheduler.active:,}")
+
+    @admin.display(description="at most")
+    def limits(self, scheduler: Scheduler) -> str:
+        """How many jobs may be there at a time; nothing where that is not limited."""
+        limits = ((scheduler.max_active, ""), (scheduler.max_active_per_user, " per user"))
+        return ", ".join(f"{limit:,}{whose}" for limit, whose in limits if limit is not None)
 
     @admin.display(description="strays")
     def strays(self, scheduler: Any) -> str:

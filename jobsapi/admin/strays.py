@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from jobsapi.exceptions import JobsApiError
-from jobsapi.models import Stray
+from jobsapi.models import Scheduler, Stray
 
 MOST = 500
 """Strays that are decided at once: each is named before somebody says yes, and no other is meant then."""
@@ -51,6 +51,12 @@ class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     )
     fields = readonly_fields
     actions = ("adopt", "remove")
+    change_list_template = "admin/jobsapi/stray/change_list.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With when each scheduler was last looked at, without which an empty list says nothing."""
+        looked_at = Scheduler.objects.filter(given_up_at=None).order_by("name").values("name", "reconciled_at")
+        return super().changelist_view(request, {**(extra_context or {}), "looked_at": looked_at})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -41,6 +41,9 @@ WISHES: Mapping[str, str] = {"cancel": "stopping …", "hold": "pausing …", "r
 UNITS: Mapping[type[Job], str] = {CondorWorkflow: "nodes", CondorJob: "parts", DaskJob: "tasks"}
 """What the progress of each type counts."""
 
+INSIDES: Mapping[type[Job], str] = {CondorWorkflow: "Graph", CondorJob: "Parts", DaskJob: "Tasks"}
+"""What is found inside a job of each type, if there is something to see."""
+
 NOT_ACCEPTED = "Not yet accepted by the scheduler."
 
 
@@ -78,8 +81,8 @@ class Row:
     can_delete: bool
     parts: str
     """What the page of its parts is called; empty if it has none."""
-    opens: bool = False
-    """Whether there is something to see inside: a graph, tasks by name, parts."""
+    inside: str = ""
+    """What there is to see inside: a graph, tasks by name, parts; empty if there is nothing."""
     unit: str = ""
     """What its progress counts."""
     segments: tuple[Segment, ...] = ()
@@ -134,8 +137,8 @@ class Row:
             can_resume=job.can_hold and status is Status.PAUSED and job.requested not in ("cancel", "release"),
             can_delete=job.ended or status is Status.PENDING,
             parts=_parts(job),
-            opens=_opens(job),
-            unit="" if tells_itself else _unit(job),
+            inside=_of_its_type(INSIDES, job) if _opens(job) else "",
+            unit="" if tells_itself else _of_its_type(UNITS, job),
             segments=_segments(job, under_way),
             can_run=status is Status.PENDING and job.executes_alone,
             can_run_again=job.ended and can_run_again(job),
@@ -215,8 +218,8 @@ def _opens(job: Job) -> bool:
     return isinstance(job, CondorWorkflow | DaskJob) or (isinstance(job, CondorJob) and job.progress_total > 1)
 
 
-def _unit(job: Job) -> str:
-    return next((unit for cls, unit in UNITS.items() if isinstance(job, cls)), "")
+def _of_its_type(words: Mapping[type[Job], str], job: Job) -> str:
+    return next((word for cls, word in words.items() if isinstance(job, cls)), "")
 
 
 def _own(job: Job) -> Mapping[str, Any]:

@@ -165,7 +165,7 @@ CHECKS: dict[str, Callable[[Command], None]] = {
     "useradd": useradd,
     "python3": python3,
     "systemd-run": systemd_run,
-    **dict.fromkeys(("install", "pg_dump", "pg_restore", "tar"), restored),
+    **dict.fromkeys(("install", "mkdir", "pg_dump", "pg_restore", "tar"), restored),
     **dict.fromkeys(PROJECT_PROGRAMS, in_project),
 }
 """How to check the commands of each program; a program that is not here fails."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -279,6 +280,18 @@ def test_the_list_says_who_is_reachable_and_how_many_jobs_each_has(admin_client,
     assert "yes, " in page
     assert '">2</a>' in page
     assert '">0</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("most", "each", "words"),
+    [(1000, 2, "1,000, 2 per user"), (10, None, "10"), (None, 2, "2 per user"), (None, None, "-")],
+)
+def test_the_list_says_how_many_jobs_a_scheduler_takes_where_that_is_limited(
+    admin_client, cluster_row, most, each, words
+):
+    Scheduler.objects.filter(pk=cluster_row.pk).update(max_active=most, max_active_per_user=each)
+    page = text(admin_client.get(LIST))
+    assert re.search(r'class="field-limits">([^<]*)<', page)[1].strip() == words
 
 
 def test_the_list_costs_the_same_for_one_and_for_twenty(admin_client, cluster_row, django_assert_max_num_queries):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from jobsapi.models import Stray
+from jobsapi.models import DaskScheduler, Stray
 from jobsapi.testing import FakeBackend
 from tests.web.test_admin import address
 
@@ -66,6 +66,25 @@ def test_strays_are_listed_and_the_page_of_a_scheduler_links_to_its_own(admin_cl
     assert "delete_selected" not in page
     assert "deletelink" not in text(admin_client.get(address("stray", "change", stray.pk)))
     assert fake.exchanges == []
+
+
+def test_an_empty_list_says_what_a_stray_is_and_when_each_scheduler_was_looked_at(admin_client, stray, cluster_row):
+    explained = "A stray is what this portal has at a scheduler"
+    assert explained not in text(admin_client.get(LIST))
+
+    stray.delete()
+    cluster_row.__class__.objects.update(reconciled_at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    DaskScheduler(name="new one", host="h:1").save()
+    gone = DaskScheduler(name="old one", host="h:1")
+    gone.save()
+    gone.give_up()
+    page = text(admin_client.get(LIST))
+
+    assert explained in page
+    assert "nothing has to be done" in page
+    assert f"{cluster_row.name}: 2026-03-01 12:30:00" in page
+    assert "new one: not yet" in page
+    assert "old one: " not in page
 
 
 def test_removal_is_asked_for_first_and_then_wished(admin_client, fake, stray):

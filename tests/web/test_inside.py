@@ -62,6 +62,14 @@ def poll_of(response) -> str:
     return html.unescape(re.search(r'-poll"[^>]* hx-get="([^"]+)"', response.content.decode())[1])
 
 
+@pytest.mark.parametrize("reported", [{}, {"job": {"done": 1, "total": 4, "message": "River 1 is routed"}}])
+def test_what_is_inside_a_job_is_called_the_same_whether_it_reports_or_not(browser, row, reported):
+    job = row("routing", reported=reported)
+    page = text(browser.get("/jobs/"))
+    assert ("1 of 4" in page) == bool(reported)
+    assert re.search(rf'<summary id="job-{job.pk}-inside-summary">([^<]*)<', page)[1] == "Tasks"
+
+
 @pytest.fixture
 def large_flow(condor_row):
     """Write a workflow of ``width`` chains of two nodes between one that is first and one that is last."""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from types import SimpleNamespace
 
+import cloudpickle
 import numpy as np
 import pytest
 from django.urls import reverse
@@ -125,6 +126,24 @@ def test_the_hits_of_all_tasks_make_an_estimate_of_pi(monkeypatch):
     estimate = work.estimate_pi([work.count_hits(seed) for seed in range(4)])
     assert abs(estimate["pi"] - np.pi) < 5 * estimate["standard error"]
     assert work.count_hits(1) != work.count_hits(2)
+
+
+def test_the_tasks_of_the_estimate_say_what_each_has_found(monkeypatch):
+    monkeypatch.setattr(work, "POINTS", work.ROUND)
+    said = []
+    graph = work.count_in_batches(3, lambda message: said.append(message) or True)
+    assert graph.compute(scheduler="synchronous") == work.count_in_batches(3).compute(scheduler="synchronous")
+    assert sorted(words[:19] for words in said) == [f"Batch {number} puts π at 3" for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("address", ["", "http://127.0.0.1:8000"])
+def test_the_estimate_reports_where_jobs_know_the_address_of_the_site(browser, assigned, settings, address):
+    settings.JOBSAPI = {**settings.JOBSAPI, "PUBLIC_URL": address}
+    assert browser.post(reverse("samples-run")).url == "/jobs/"
+    estimate = Job.objects.order_by("pk").first()
+    _, function, arguments, named = cloudpickle.loads(estimate.open_input())
+    assert (function, arguments) == (work.count_in_batches, (work.TASKS,))
+    assert named == ({} if address else {"reporter": None})
 
 
 def test_the_procs_of_the_estimate_are_put_together_whatever_other_files_lie_there(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from jobsapi.portal.demo import ADMINISTRATOR, ROOT, USER, DemoError, pool, processes
 from jobsapi.portal.demo.browser import submit_samples
 from jobsapi.portal.demo.display import watch
-from jobsapi.portal.demo.ground import environment, only_one, prepare_database, private_folder
+from jobsapi.portal.demo.ground import addresses, environment, only_one, prepare_database, private_folder
 from jobsapi.portal.supervisor import StopRequested, Supervisor, SupervisorError, free_ports
 
 
@@ -52,7 +52,7 @@ def run(supervisor: Supervisor, folder: Path, sockets: Path, *, once: bool, cond
         os.environ["JOBSAPI_BROKER_URL"] = f"redis+socket://{path}"
         supervisor.wait_until(supervisor.start(processes.valkey(path)), lambda: processes.answers(path))
     dask_port, board_port, flower_port, web_port = free_ports(0, 0, 0, 8000)
-    os.environ.setdefault("JOBSAPI_FLOWER_URL", f"http://127.0.0.1:{flower_port}")
+    os.environ.update(addresses(web_port, flower_port))
     board = importlib.util.find_spec("bokeh") is not None
     scheduler = supervisor.start(processes.dask_scheduler(dask_port, board_port, dashboard=board))
     supervisor.run(processes.migrate())

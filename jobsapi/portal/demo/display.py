@@ -76,8 +76,13 @@ def display(supervisor: Supervisor) -> Iterator[Callable[[Sequence[Job]], None]]
             yield lambda jobs: live.update(table(jobs, supervisor), refresh=True)
         return
     told: dict[int, tuple[str, str]] = {}
+    restarted: set[str] = set()
 
     def tell(jobs: Sequence[Job]) -> None:
+        news_of_processes = [line for line in restarts(supervisor) if line not in restarted]
+        restarted.update(news_of_processes)
+        for line in news_of_processes:
+            print(line, flush=True)
         for job in jobs:
             news = job.cached_status, first_line(job)
             if told.get(job.pk) != news:
@@ -93,16 +98,22 @@ def table(jobs: Sequence[Job], supervisor: Supervisor) -> Table:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    restarts = {process.command.name: process.restarts for process in supervisor.processes if process.restarts}
-    rows = Table(
-        caption=", ".join(f"{name} restarted {count}×" for name, count in restarts.items()) or "Ctrl-C stops the demo"
-    )
+    rows = Table(caption="\n".join(restarts(supervisor)) or "Ctrl-C stops the demo")
     for heading in ("Id", "Name", "Type", "Status", "Progress", "Message"):
         rows.add_column(heading)
     for job in jobs:
         bar = ProgressBar(total=job.progress_total, completed=job.progress_done, width=20) if job.progress_total else ""
         rows.add_row(str(job.pk), job.name, job.type, job.cached_status, bar, first_line(job))
     return rows
+
+
+def restarts(supervisor: Supervisor) -> list[str]:
+    """A line for each process that died and was started again."""
+    counts = {process.command.name: process.restarts for process in supervisor.processes if process.restarts}
+    return [
+        f"{name} died and was started again" + (f", {count} times by now" if count > 1 else "")
+        for name, count in counts.items()
+    ]
 
 
 def first_line(job: Job) -> str:

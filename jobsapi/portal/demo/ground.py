@@ -60,7 +60,18 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**{name: value for name, value in ours.items() if not os.environ.get(name)}, "PYTHONPATH": path}
+    return {**not_set(ours), "PYTHONPATH": path}
+
+
+def addresses(web_port: int, flower_port: int) -> dict[str, str]:
+    """Settings that say where the demo's servers are, to pages and to jobs. What the user has set stays."""
+    ports = {"JOBSAPI_PUBLIC_URL": web_port, "JOBSAPI_FLOWER_URL": flower_port}
+    return not_set({name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
+
+
+def not_set(ours: dict[str, str]) -> dict[str, str]:
+    """Those of the variables that the user has not set."""
+    return {name: value for name, value in ours.items() if not os.environ.get(name)}
 
 
 def secret_key(path: Path) -> str:

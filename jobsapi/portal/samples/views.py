@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from jobsapi import conf
 from jobsapi.exceptions import SchedulerNotAssigned
 from jobsapi.models import CondorWorkflow, CondorWorkflowJobNode, SchedulerAssignment
 from jobsapi.portal.samples import work
@@ -37,8 +38,9 @@ def run(request: HttpRequest) -> HttpResponse:
         scheduler=scheduler,
         description="Which share of random points in a square lies in the circle?",
     )
-    hits = [delayed(work.count_hits)(seed) for seed in range(work.TASKS)]
-    estimate.execute(delayed(work.estimate_pi)(hits))  # a graph, which becomes a dict
+    # A worker calls the function, with a reporter if it may have one, and computes the graph that it returns: a dict.
+    unheard = {} if conf.get("PUBLIC_URL") else {"reporter": None}  # a site without a known address hears no reports
+    estimate.execute(work.count_in_batches, work.TASKS, **unheard)
 
     heat = job_manager.create_job(
         name="Heat in a metal plate (job {id})",
@@ -47,7 +49,7 @@ def run(request: HttpRequest) -> HttpResponse:
         scheduler=scheduler,
         description="A hot corner spreads over a grid; the result is the mean of each block, as an array.",
     )
-    heat.execute(work.heat_in_a_plate, rounds=500)  # a worker calls it, and the Dask array it returns is computed
+    heat.execute(work.heat_in_a_plate, rounds=500)  # returns a Dask array, which is computed, too
 
     failing = job_manager.create_job(
         name="a job that fails",
@@ -56,7 +58,7 @@ def run(request: HttpRequest) -> HttpResponse:
         scheduler=scheduler,
         description="One of its numbers makes no sense. Its traceback says which.",
     )
-    failing.execute(delayed(work.simulate)([12.5, 3.0, -0.5, 8.0]))
+    failing.execute(delayed(work.simulate)([12.5, 3.0, -0.5, 8.0]))  # a graph
 
     return redirect("jobsapi:jobs")
 

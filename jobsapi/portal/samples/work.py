@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,21 @@ POINTS, ROUND = 70_000_000, 50_000
 CELLS, BLOCK, EXCHANGE = 256, 32, 100
 
 
-def count_hits(seed: int) -> int:
+def count_in_batches(batches: int, reporter: Callable[..., bool] | None = None) -> Any:
+    """A graph, whose result is the estimate of π; its tasks say through ``reporter`` what each has found."""
+    from dask.delayed import delayed
+
+    return delayed(estimate_pi)([delayed(count_hits)(seed, reporter) for seed in range(batches)])
+
+
+def count_hits(seed: int, reporter: Callable[..., bool] | None = None) -> int:
     """How many of ``POINTS`` random points in the unit square lie in the quarter circle."""
     random, hits = np.random.default_rng(seed), 0
     for _ in range(POINTS // ROUND):
         x, y = random.random((2, ROUND))
         hits += int(np.count_nonzero(x * x + y * y < 1.0))
+    if reporter is not None:
+        reporter(message=f"Batch {seed + 1} puts π at {4 * hits / POINTS:.5f}.")
     return hits
 
 
