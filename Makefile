@@ -113,5 +113,5 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	@grep -viE '^(dask|distributed|pandas)==' constraints.txt > .venv-floor/constraints.txt
 	@printf '%s\n' 'dask==$(FLOOR)' 'distributed==$(FLOOR)' 'pandas==2.3.3' >> .venv-floor/constraints.txt
 	@.venv-floor/bin/python -m pip install -qq -c .venv-floor/constraints.txt -e '.[demo]' \
-	    pandas pyarrow pytest pytest-django pytest-timeout
+	    hypothesis pandas pyarrow pytest pytest-django pytest-timeout
 	@touch $@
