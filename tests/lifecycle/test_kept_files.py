@@ -214,13 +214,13 @@ def test_a_worker_that_lost_its_lease_while_it_staged_submits_nothing(world, job
 
 
 def test_one_job_that_makes_its_scheduler_fail_jams_no_other(world, job, manager, user):
+    other = manager.create_job("other", user, job_type="CONDOR", scheduler=job.scheduler)
+    other.execute()
     Troubled.trouble = "over"
     with pytest.raises(SubmissionOver):
         lifecycle.submit(job.pk)
     world.attempts.clear()
     Troubled.trouble = ""
-    other = manager.create_job("other", user, job_type="CONDOR", scheduler=job.scheduler)
-    other.execute()
     Scheduler.objects.update(retry_at=None)
 
     lifecycle.submit(job.pk)

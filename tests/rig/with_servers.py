@@ -16,10 +16,10 @@ from tests.rig.postgresql import postgresql
 from tests.rig.side_by_side import HTCONDOR
 
 ALIKE = (
-    *(*HTCONDOR, "tests/backends", "tests/docs", "tests/docker", "tests/systemd"),
+    *(*HTCONDOR, "tests/backends", "tests/chaos", "tests/docs", "tests/docker", "tests/security", "tests/systemd"),
     *(f"tests/test_{name}.py" for name in ("demo", "portal", "portal_commands", "portal_environment", "supervisor")),
     *(f"tests/web/test_{name}.py" for name in ("graph", "timeline")),
-    "tests/stack/test_ready.py",
+    *(f"tests/stack/test_{name}.py" for name in ("chaos", "overload", "ready")),
 )
 """What brings servers of its own, or is the same on any."""
 OF_DASK = ("ten_seconds", "large_array", "dask_worker_is_killed", "dask_scheduler_changes", "dask_scheduler_makes")

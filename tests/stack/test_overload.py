@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import dask as dask_library
 import pytest
@@ -28,7 +30,9 @@ A message to refresh one expires after the interval: on a busy machine a shorter
 
 
 @pytest.fixture
-def patient_workers(worker_environment):
+def patient_workers(worker_environment, running_workers):
+    for impatient in running_workers.processes:  # they would take the same messages; the next test finds them again
+        os.kill(impatient.pid, signal.SIGKILL)
     env = {**worker_environment, "JOBSAPI_TEST_SETTINGS": json.dumps(PATIENT)}
     with celery_workers(env, beat=True) as supervisor:
         yield supervisor
