@@ -48,7 +48,7 @@ def test_only_what_is_ours_and_no_row_s_is_found_and_removed(
     settings.JOBSAPI = {**settings.JOBSAPI, "PORTAL": portal}
     own = scripts / "own.sub"
     own.write_text('executable = /bin/sleep\narguments = 600\nMy.JobsApiId = "mine"\nqueue\n')
-    condor_pool.condor("condor_submit", own)
+    condor_pool.condor("condor_submit", own, cwd=scripts)
     kept, gone = execute(local, long), execute(local, long, num_jobs=2)
     worker.until(kept, lambda found: found.native_id)
     gone = worker.until(gone, lambda found: found.native_id)

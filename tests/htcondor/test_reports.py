@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 
 import pytest
 
@@ -40,6 +41,12 @@ def owned(condor_pool, local, monkeypatch):
     monkeypatch.setattr(transport, "stage", stage_as_owner)
 
 
+@pytest.fixture
+def reporter(scripts):
+    """The program that jobs take along, where the account of the pool can read it."""
+    return shutil.copy(reporting.__file__, scripts)
+
+
 def in_the_pool(pool):
     """All that every user of the pool can read of its jobs."""
     return json.dumps([pool.queue(), pool.history()])
@@ -56,7 +63,7 @@ def signature_of(job):
 
 
 def test_a_job_reports_how_far_it_is_and_the_pool_learns_no_secret(
-    place, owned, portal, worker, script, execute, ready, client, user, condor_pool
+    place, owned, portal, worker, script, reporter, execute, ready, client, user, condor_pool
 ):
     gate = ready / "gate"
     program = script(
@@ -69,7 +76,7 @@ def test_a_job_reports_how_far_it_is_and_the_pool_learns_no_secret(
         place,
         program,
         reports=True,
-        remote_input_files=[reporting.__file__],
+        remote_input_files=[reporter],
         attributes={"transfer_input_files": "../reporting.py"},
     )
     told = worker.until(job, lambda found: found.reported)
@@ -96,13 +103,13 @@ def test_a_job_reports_how_far_it_is_and_the_pool_learns_no_secret(
 
 
 def test_nodes_of_a_workflow_report_under_their_own_names(
-    local, owned, portal, worker, script, make, ready, condor_pool
+    local, owned, portal, worker, script, reporter, make, ready, condor_pool
 ):
     gate = ready / "gate"
     program = script(
         "node.sh", f"python3 reporting.py part=$1 progress=$2 message=here; until [ -e {gate} ]; do sleep 0.1; done"
     )
-    flow = make(local, "flow", "CONDORWORKFLOW", reports=True, remote_input_files=[program, reporting.__file__])
+    flow = make(local, "flow", "CONDORWORKFLOW", reports=True, remote_input_files=[program, reporter])
     flow.save()
     for name, progress in (("east", 10), ("west", 20)):
         CondorWorkflowJobNode.objects.create(
