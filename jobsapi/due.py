@@ -12,6 +12,9 @@ from jobsapi.status import Status
 
 VERBS = ("submit", "fetch_results", "cancel", "hold", "release", "control_parts", "cleanup", "remove")
 
+UNREAD = ("reported",)
+"""Of a job no step reads what it has said of itself, which may be long."""
+
 
 def due(verb: str, now: datetime | None = None) -> Q:
     """The jobs that ``verb`` is to be done for, whoever may be at it already.

@@ -13,28 +13,25 @@ from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 
-from jobsapi import clock, conf, queueing, steps, storage
+from jobsapi import clock, conf, queueing, steps
 from jobsapi.dispatch import enqueue
-from jobsapi.due import VERBS, due, kinds_of, unleased
+from jobsapi.due import UNREAD, VERBS, due, kinds_of, unleased
 from jobsapi.exceptions import BackendUnavailable, SubmissionOver, TransitionNotAllowed
 from jobsapi.lease import lease
 from jobsapi.models import Heartbeat, Job, JobBlob, Purpose, RefreshWish, Scheduler, Stray
-from jobsapi.models.blobs import INSIDE
 from jobsapi.models.deletion import left_behind, under_way
 from jobsapi.models.text import clean
 from jobsapi.reach import BULKHEAD, Line, NotNow, reach
 from jobsapi.reconcile import reconcile as reconciled
+from jobsapi.removal import remove_jobs
 from jobsapi.status import Status
 from jobsapi.trial import put_to_the_test
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-
-UNREAD = ("reported",)
-"""Of a job no step reads what it has said of itself, which may be long."""
 
 TO_BE_CHECKED = Q(check_requested_at__isnull=False, given_up_at=None)
 """Schedulers for which a test was asked that no worker has begun."""
@@ -87,7 +84,7 @@ def remove(job_id: int) -> None:
         cancel(job_id)
         cleanup(job_id)
     finally:
-        _remove(job.scheduler_id)
+        remove_jobs(job.scheduler_id)
 
 
 def give_up(scheduler_id: int) -> None:
@@ -113,7 +110,7 @@ def give_up(scheduler_id: int) -> None:
     while left := list(_in_nobodys_hands(scheduler).filter(left_behind()).values_list("pk", flat=True)[:BATCH]):
         _in_nobodys_hands(scheduler).filter(left_behind(), pk__in=left).update(cleanup_pending=False)
     Stray.objects.filter(scheduler=scheduler.pk).delete()
-    _remove(scheduler.pk)
+    remove_jobs(scheduler.pk)
 
 
 def fetch_logs(job_id: int) -> None:
@@ -273,36 +270,6 @@ def _tried(line: Line, verb: str, step: Step, jobs: list[Job]) -> set[int]:
         message = clean(f"{verb} failed: {type(error).__name__}: {error}")
         steps.mark(jobs, status_message=message, leased_until=rest, rests_until=rest)
         return {job.pk for job in jobs}
-
-
-def _remove(scheduler_id: int | None) -> None:
-    """Delete jobs of this scheduler that are due for it, under a lease, so that no worker submits one meanwhile."""
-    last, files = 0, JobBlob.objects.filter(in_storage=True).defer("sealed")
-    while True:
-        rows = Job._base_manager.filter(due("remove"), scheduler=scheduler_id, pk__gt=last).order_by("pk")
-        with lease(rows, "leased_until", BATCH, UNREAD) as held:
-            if not held.rows:
-                return
-            last = held.rows[-1].pk
-            prefetch_related_objects(held.rows, Prefetch("blobs", files))
-            gone = [job.pk for job in held.rows if _deleted_files(job)]
-            heavy = JobBlob.objects.filter(job__in=gone, size__gt=INSIDE).values_list("pk", flat=True)
-            for pk in list(heavy):  # one by one: SQLite takes 5 ms for a MiB, and all other writers wait
-                JobBlob.objects.filter(pk=pk).delete()
-            Job._base_manager.filter(pk__in=gone).delete()
-
-
-def _deleted_files(job: Job) -> bool:
-    """Whether nothing is left of the job's files. If they cannot be removed now, then later: the row stays as long."""
-    try:
-        for blob in job.blobs.all():
-            blob.delete_file()
-        storage.delete_folder(str(job.uid))
-        job.remove_files()
-    except Exception:
-        logger.exception("The files of job %s cannot be deleted now", job.pk)
-        return False
-    return True
 
 
 def _forget_the_future(now: datetime) -> None:
