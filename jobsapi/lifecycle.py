@@ -127,13 +127,7 @@ def fetch_logs(job_id: int) -> None:
 
 def refresh(scheduler_id: int) -> None:
     """Ask a scheduler, in one exchange, for the state of all its jobs, and write what has changed."""
-    with lease(Scheduler.objects.filter(pk=scheduler_id), "poll_leased_until") as held:
-        for scheduler in held.rows:
-            try:
-                with reach(scheduler, conf.backend_class(scheduler.backend), "refresh") as line:
-                    steps.refresh(scheduler, line)
-            except NotNow:
-                return
+    _look(scheduler_id, "refresh", "poll_leased_until", steps.refresh)
 
 
 def check(scheduler_id: int) -> None:
@@ -150,13 +144,7 @@ def check(scheduler_id: int) -> None:
 
 def reconcile(scheduler_id: int) -> None:
     """Look what of ours lies at a scheduler, and do with strays what administrators wish; see ``jobsapi.reconcile``."""
-    with lease(Scheduler.objects.filter(pk=scheduler_id), "reconcile_leased_until") as held:
-        for scheduler in held.rows:
-            try:
-                with reach(scheduler, conf.backend_class(scheduler.backend), "reconcile") as line:
-                    reconciled(scheduler, line)
-            except NotNow:
-                return
+    _look(scheduler_id, "reconcile", "reconcile_leased_until", reconciled)
 
 
 def reconcile_due() -> None:
@@ -203,13 +191,24 @@ def rescue() -> None:
             enqueue(verb, row["first"], "rescued")
     unsettled = Exists(Job._base_manager.filter(under_way() | left_behind(), scheduler=OuterRef("pk")))
     gone = Q(unsettled, given_up_at__isnull=False)
-    unchecked = TO_BE_CHECKED & (Q(check_leased_until=None) | Q(check_leased_until__lt=now))
+    unchecked = TO_BE_CHECKED & unleased(now, "check_leased_until")
     for scheduler in Scheduler.objects.filter(gone | unchecked):
         enqueue("check" if scheduler.given_up_at is None else "give_up", scheduler.pk, scheduler.name)
     wished = Exists(Stray.objects.seen_twice().exclude(wish="").filter(scheduler=OuterRef("pk")))
     free = unleased(now, "reconcile_leased_until")
     for scheduler in Scheduler.objects.filter(wished, free, _awake(now), given_up_at=None):
         enqueue("reconcile", scheduler.pk, scheduler.name)
+
+
+def _look(scheduler_id: int, verb: str, column: str, step: Callable[[Scheduler, Line], None]) -> None:
+    """Ask a scheduler for all that it has, under the lease in ``column``, so that nobody else asks meanwhile."""
+    with lease(Scheduler.objects.filter(pk=scheduler_id), column) as held:
+        for scheduler in held.rows:
+            try:
+                with reach(scheduler, conf.backend_class(scheduler.backend), verb) as line:
+                    step(scheduler, line)
+            except NotNow:
+                return
 
 
 def _take(job_id: int, verb: str, step: Step, batch: int = 1) -> None:

@@ -122,8 +122,12 @@ def refresh(scheduler: Scheduler, line: Line) -> None:
     missing = [job for job in jobs if job not in seen]
     mark([job for job in missing if job.missing_since is None], missing_since=now)
     since = now - timedelta(seconds=conf.get("LOST_GRACE"))
-    overdue = [job for job in missing if clock.CLOCK.settled and job.missing_since and job.missing_since <= since]
-    gone = [job for job in missing if job.requested == "cancel" or job in overdue]
+    settled = clock.CLOCK.settled
+    gone = [
+        job
+        for job in missing
+        if job.requested == "cancel" or (settled and job.missing_since and job.missing_since <= since)
+    ]
     message = f"{scheduler} does not know the job any more."
     changed = Job.observe_many(seen | {job: Observation(Status.ERROR, message, lost=True) for job in gone})
     Scheduler.objects.filter(pk=scheduler.pk).update(polled_at=now, **REACHABLE)
