@@ -79,10 +79,11 @@ KILLED = """
 import os, signal, sys
 import django
 django.setup()
-from jobsapi import lifecycle, steps
+from jobsapi import lifecycle
+from jobsapi.steps import submission
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
-steps._accept = die
+submission.accept = die
 lifecycle.submit(int(sys.argv[1]))
 """
 
