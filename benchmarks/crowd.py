@@ -26,7 +26,8 @@ from typing import Any
 from benchmarks import ground
 from jobsapi.portal.demo import ROOT, processes
 from jobsapi.portal.demo.ground import environment, prepare_database, private_folder
-from jobsapi.portal.supervisor import Command, Process, Supervisor, free_ports
+from jobsapi.portal.ports import free_ports
+from jobsapi.portal.supervisor import Command, Process, Supervisor
 
 
 def main() -> int:

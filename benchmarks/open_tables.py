@@ -25,7 +25,8 @@ from benchmarks import ground
 from benchmarks.crowd import folder
 from jobsapi.portal.demo import processes
 from jobsapi.portal.demo.ground import environment
-from jobsapi.portal.supervisor import Supervisor, free_ports
+from jobsapi.portal.ports import free_ports
+from jobsapi.portal.supervisor import Supervisor
 
 INTERVAL = 2.0
 READERS, JOBS = 20, 100

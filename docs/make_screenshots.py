@@ -27,7 +27,8 @@ import pictured_jobs
 
 from jobsapi.portal.demo import ADMINISTRATOR, USER, DemoError, pool, processes
 from jobsapi.portal.demo.ground import environment, prepare_database, private_folder
-from jobsapi.portal.supervisor import Supervisor, SupervisorError, free_ports
+from jobsapi.portal.ports import free_ports
+from jobsapi.portal.supervisor import Supervisor, SupervisorError
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH, SHARPNESS = 1280, 1.25

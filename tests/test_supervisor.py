@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobsapi.portal.supervisor import Command, NotReady, PortTaken, ProcessDied, Supervisor, free_ports
+from jobsapi.portal.ports import free_ports
+from jobsapi.portal.supervisor import Command, NotReady, PortTaken, ProcessDied, Supervisor
 from tests.rig.eventually import eventually
 
 SLEEP = "import time; time.sleep(600)"
@@ -35,6 +36,7 @@ listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 DEMO = f"""
 import sys
 from pathlib import Path
+from jobsapi.portal.ports import free_ports
 from jobsapi.portal.supervisor import Command, StopRequested, Supervisor
 with Supervisor(Path(sys.argv[1])) as supervisor:
     supervisor.heed_signals()

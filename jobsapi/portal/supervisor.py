@@ -8,31 +8,28 @@ supervisor closes, grandchildren included and on every system.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from jobsapi.portal.guardian import die_with_parent, start_guardian
+from jobsapi.portal.ports import listens
+
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-PR_SET_PDEATHSIG = 1  # prctl(2)
 BACKOFF = (0.5, 10.0)
 """Seconds before the first restart of a process that died; doubled each time, up to the second number."""
 SETTLED = 30.0
 """Seconds after which a restarted process counts as well again."""
 PAUSE = 0.05
 """Seconds between two looks at what is waited for."""
-
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class SupervisorError(RuntimeError):
@@ -140,7 +137,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
-        self._guardian = _start_guardian()
+        self._guardian = start_guardian()
         return self
 
     def __exit__(
@@ -210,7 +207,7 @@ class Supervisor:
         """
 
         def ready() -> bool:
-            ours = _listens(process.pid, port)
+            ours = listens(process.pid, port)
             if ours is False:
                 raise PortTaken(f"Port {port} was meant for {process.command.name}, but another process listens on it.")
             return ours is True
@@ -286,95 +283,3 @@ class Supervisor:
         else:
             self._stopping = True
             raise StopRequested(signal.Signals(signum).name)
-
-
-def free_ports(*preferred: int) -> list[int]:
-    """As many different ports: each the preferred one if nobody uses it on 127.0.0.1, otherwise any that is free.
-
-    Somebody may still take one first: check with ``Supervisor.wait_listening``.
-    """
-    with contextlib.ExitStack() as probes:
-        return [_bound_port(probes.enter_context(socket.socket()), port) for port in preferred]
-
-
-def _bound_port(probe: socket.socket, preferred: int) -> int:
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind(("127.0.0.1", preferred))
-    except OSError:
-        probe.bind(("127.0.0.1", 0))
-    port: int = probe.getsockname()[1]
-    return port
-
-
-_GUARDIAN = """\
-import os, signal, sys
-groups = set()
-for line in sys.stdin:
-    group = int(line)
-    groups.add(group) if group > 0 else groups.discard(-group)
-for group in groups:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except OSError:
-        pass
-"""
-
-
-def _start_guardian() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _GUARDIAN],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def die_with_parent(parent: int, mask: Iterable[int | signal.Signals] = ()) -> None:
-    """Have the kernel kill this process with ``parent``. Called in the child, before its program starts."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was told
-        os._exit(1)
-
-
-def _listens(group: int, port: int) -> bool | None:
-    """True when only processes of ``group`` listen on 127.0.0.1:``port``, False when others do, None when nobody."""
-    try:
-        sockets = {row for table in ("tcp", "tcp6") for row in _listeners(Path("/proc/net", table), port)}
-    except FileNotFoundError:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            return True if probe.connect_ex(("127.0.0.1", port)) == 0 else None
-    return sockets <= _sockets_of(group) if sockets else None
-
-
-def _listeners(table: Path, port: int) -> Iterator[str]:
-    """``socket:[inode]`` of each listener that a connection to 127.0.0.1:``port`` could reach; see proc_net_tcp(5)."""
-    if table.name == "tcp6" and not table.exists():  # no IPv6 in this kernel
-        return
-    for line in table.read_text().splitlines()[1:]:
-        columns = line.split()
-        local, state, inode = columns[1], columns[3], columns[9]
-        address, hexport = local.split(":")
-        if state == "0A" and int(hexport, 16) == port and _reaches_loopback(bytes.fromhex(address)):
-            yield f"socket:[{inode}]"
-
-
-def _reaches_loopback(address: bytes) -> bool:
-    """Whether a socket bound to ``address``, in the kernel's order of bytes, hears 127.0.0.1."""
-    last = address[-4:] if sys.byteorder == "big" else address[-4:][::-1]
-    return not any(address) or last == bytes((127, 0, 0, 1))
-
-
-def _sockets_of(group: int) -> set[str]:
-    """The sockets that processes of ``group`` hold."""
-    found: set[str] = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
-                if os.getpgid(int(entry.name)) == group:
-                    found.update(os.readlink(descriptor) for descriptor in (entry / "fd").iterdir())
-    return found

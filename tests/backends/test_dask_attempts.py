@@ -12,7 +12,7 @@ from distributed import Client
 
 from jobsapi.backends.dask import DaskBackend
 from jobsapi.exceptions import BackendUnavailable, InvalidJob
-from jobsapi.portal.supervisor import free_ports
+from jobsapi.portal.ports import free_ports
 from jobsapi.status import Status
 from tests.backends.conftest import Desk
 from tests.rig import dask_tasks as tasks

@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from jobsapi.portal.demo import ROOT
-from jobsapi.portal.supervisor import die_with_parent
+from jobsapi.portal.guardian import die_with_parent
 from tests.rig.eventually import eventually
 from tests.rig.services import folder, missing
 

@@ -20,7 +20,7 @@ from typing import Any
 from distributed.core import clean_exception, rpc
 from distributed.protocol.pickle import dumps
 
-from jobsapi.portal.supervisor import die_with_parent
+from jobsapi.portal.guardian import die_with_parent
 from tests.rig.eventually import eventually
 from tests.rig.ports import kept_port
 

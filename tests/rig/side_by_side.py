@@ -14,7 +14,7 @@ from os import getpid
 from pathlib import Path
 from typing import IO
 
-from jobsapi.portal.supervisor import die_with_parent
+from jobsapi.portal.guardian import die_with_parent
 
 PARTS = {
     "of jobs on HTCondor": ("tests/htcondor",),

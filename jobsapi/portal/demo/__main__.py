@@ -14,7 +14,8 @@ from jobsapi.portal.demo import ADMINISTRATOR, ROOT, USER, DemoError, pool, proc
 from jobsapi.portal.demo.browser import submit_samples
 from jobsapi.portal.demo.display import watch
 from jobsapi.portal.demo.ground import addresses, environment, only_one, prepare_database, private_folder
-from jobsapi.portal.supervisor import StopRequested, Supervisor, SupervisorError, free_ports
+from jobsapi.portal.ports import free_ports
+from jobsapi.portal.supervisor import StopRequested, Supervisor, SupervisorError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
