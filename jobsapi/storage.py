@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,8 +34,8 @@ def make_place() -> None:
 
     Raises ``OSError``.
     """
-    with suppress(NotImplementedError):
-        Path(storage().path("")).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if place := _on_disk(""):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 class Incoming(File):  # type: ignore[type-arg]
@@ -50,9 +50,8 @@ class Incoming(File):  # type: ignore[type-arg]
 @contextmanager
 def incoming(name: str) -> Iterator[Incoming]:
     """A local file to be written, then given to ``take``. Beside its place if the storage keeps files."""
-    try:
-        path = Path(storage().path(name) + PART)
-    except NotImplementedError:
+    path = _on_disk(name + PART)
+    if path is None:
         with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
             yield Incoming(file, None)
         return
@@ -77,18 +76,23 @@ def take(name: str, file: Incoming) -> None:
 
 def delete(name: str) -> None:
     """Delete a file, and what was written of it if that was cut short. Nothing to delete is no error."""
-    where = storage()
-    where.delete(name)
-    with suppress(NotImplementedError):
-        Path(where.path(name) + PART).unlink(missing_ok=True)
+    storage().delete(name)
+    if part := _on_disk(name + PART):
+        part.unlink(missing_ok=True)
 
 
 def delete_folder(name: str) -> None:
     """Delete a folder and all in it, where the storage has folders."""
-    with suppress(NotImplementedError):
-        shutil.rmtree(storage().path(name), ignore_errors=True)
+    if folder := _on_disk(name):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_file(name: str) -> Any:
     """A file, to be read. Raises ``FileNotFoundError``."""
     return storage().open(name, "rb")
+
+
+def _on_disk(name: str) -> Path | None:
+    """The path of a file in a storage of files; None in any other, also in Django's own that has paths to no files."""
+    where = storage()
+    return Path(where.path(name)) if isinstance(where, FileSystemStorage) else None

@@ -118,7 +118,8 @@ class TestWhereItIs:
         assert [blob.purpose for blob in job.blobs.all()] == ["input"]
         assert not root.exists()
 
-    def test_a_storage_of_the_site_is_used_when_it_has_one(self, finished, settings, root):
+    def test_a_storage_of_the_site_is_used_when_it_has_one(self, finished, settings, root, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         settings.STORAGES = {
             **settings.STORAGES,
             "jobsapi": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
@@ -129,6 +130,7 @@ class TestWhereItIs:
         assert isinstance(storage.storage(), InMemoryStorage)
         assert numpy.array_equal(job.result, LARGE)
         assert not root.exists()
+        assert list(tmp_path.iterdir()) == []
 
 
 class FullDisk(FileSystemStorage):
