@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.htcondor``. Beside it, by turns and on the same clusters of a real pool: plain condorpy, which
 asks for one job at a time, and bare ``condor_submit``. Of many jobs condorpy is asked for ``SAMPLE`` in each round, and
-its time is scaled: it is the same for each of them.
+its time is scaled: it is the same for each of them. Jobs are also submitted over a line that is ``DELAY`` long, which
+tells how many round trips one takes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from benchmarks import ground, plain
 from tests.rig.condor import CondorPool, Login, workspace
 from tests.rig.eventually import eventually
+from tests.rig.line import line
 
 SIZES = (1, 10, 100, 500)
 ROUNDS = 5
@@ -30,6 +32,8 @@ SAMPLE = 5
 SUBMITTED = 200
 BATCH = 10
 """Jobs that are submitted in one go before it is bare ``condor_submit``'s turn."""
+DELAY = 0.05
+"""Seconds of a round trip between distant places."""
 TALK = ("run", "read", "tails", "stage", "bring", "remove")
 """What is a command, of all that a transport counts. On this machine files are written without any."""
 
@@ -53,9 +57,13 @@ class Stage:
     here: Any
     there: Any
     """The schedulers: the same schedd, on this machine and over SSH."""
+    far: Any
+    """Over SSH and a long line."""
     login: Login
     client: Any
     """condorpy's connection to the submit host."""
+    far_client: Any
+    """The same over the long line."""
     script: Path
     owner: Any
     jobs: Any
@@ -81,7 +89,7 @@ class Stage:
 
 @contextmanager
 def stage(pool: CondorPool, folder: Path) -> Iterator[Stage]:
-    """Two schedulers of one pool, the way to it that condorpy has, and a script to run."""
+    """Three schedulers of one pool, the ways to it that condorpy has, and a script to run."""
     from django.conf import settings
 
     from jobsapi.backends.condor.transport import transport_of
@@ -94,14 +102,17 @@ def stage(pool: CondorPool, folder: Path) -> Iterator[Stage]:
     script.write_text("#!/bin/sh\necho $1\n")
     script.chmod(0o755)
     login = pool.ssh
-    key = {"private_key_path": str(login.key("rsa")), "port": login.port, "host_key": login.host_key}
-    here = create_condor_scheduler("local", "")
-    there = create_condor_scheduler("over SSH", login.host, login.user, **key)
-    here.save()
-    there.save()
-    with plain.connected(login) as client:
-        yield Stage(here, there, login, client, script, ground.user(), ground.manager())
-    transport_of(there).close()
+    key = {"private_key_path": str(login.key("rsa")), "host_key": login.host_key}
+    with line(login.port, DELAY / 2) as long, plain.connected(login) as client:
+        here = create_condor_scheduler("local", "")
+        there = create_condor_scheduler("over SSH", login.host, login.user, port=login.port, **key)
+        far = create_condor_scheduler("50 ms away", login.host, login.user, port=long.port, **key)
+        for scheduler in (here, there, far):
+            scheduler.save()
+        with plain.connected(replace(login, port=long.port)) as far_client:
+            yield Stage(here, there, far, login, client, far_client, script, ground.user(), ground.manager())
+            transport_of(far).close()
+        transport_of(there).close()
 
 
 def refreshes(things: Stage) -> None:
@@ -162,45 +173,60 @@ def counted(scheduler: Any, call: Callable[[], object]) -> tuple[int, int]:
     return sum(done[what] for what in (TALK[:1] if scheduler.is_local else TALK)), len(queries)
 
 
+@dataclass
+class Costs:
+    """What jobs that were submitted to one scheduler have cost, in milliseconds for each."""
+
+    executed: list[float] = field(default_factory=list)
+    submitted: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+
 def submissions(things: Stage) -> None:
     """Jobs by turns with as many ``condor_submit`` of the description of one of them, in its own folder."""
+    from jobsapi import lifecycle
+    from jobsapi.backends.condor.transport import transport_of
+
+    ways = {things.here: None, things.there: things.client, things.far: things.far_client}
+    costs = {scheduler: Costs() for scheduler in ways}
+    counts = {}
+    for scheduler in ways:
+        job = executed(things, scheduler, Costs())
+        counts[scheduler] = counted(scheduler, partial(lifecycle.submit, job.pk))
+    for _ in range(SUBMITTED // BATCH):
+        for scheduler, through in ways.items():
+            submit_batch(things, scheduler, through, costs[scheduler])
+    ground.row("submission", "jobs", "execute()", "commands", "statements", "ms", "bare ms", "ratio")
+    medians = {}
+    for scheduler, cost in costs.items():
+        medians[scheduler] = [statistics.median(each) for each in (cost.executed, cost.submitted, cost.bare)]
+        execute, ours, bare = medians[scheduler]
+        talk, statements = counts[scheduler]
+        ground.row(scheduler.name, SUBMITTED, execute, talk / BATCH, statements / BATCH, ours, bare, ours / bare)
+    _, *longer = (far - near for near, far in zip(medians[things.there], medians[things.far], strict=True))
+    print("Round trips for a job, and bare:", *(f"{each / (1000 * DELAY):.1f}" for each in longer))
+    print(f"SSH connections in all: {transport_of(things.there).exchanges['connect']}")
+
+
+def executed(things: Stage, scheduler: Any, costs: Costs) -> Any:
+    """The first of a batch of jobs that wait to be submitted."""
+    jobs = things.saved(scheduler, BATCH)
+    costs.executed += [ground.times(job.execute, 1)[0] for job in jobs]
+    return jobs[0]
+
+
+def submit_batch(things: Stage, scheduler: Any, through: Any, costs: Costs) -> None:
+    """A batch of jobs, then as many by bare ``condor_submit``, here or ``through`` a connection."""
     from jobsapi import conf, lifecycle
     from jobsapi.backends.condor.layout import layout_of
     from jobsapi.backends.condor.transport import transport_of
     from jobsapi.models import CondorJob
 
-    ground.row("submission", "jobs", "execute()", "commands", "statements", "ms", "bare ms", "ratio")
-    for scheduler, through in ((things.here, None), (things.there, things.client)):
-        transport = transport_of(scheduler)
-        executed: list[float] = []
-        submitted: list[float] = []
-        bare: list[float] = []
-        talk = statements = 0
-        for turn in range(-1, SUBMITTED // BATCH):
-            jobs = things.saved(scheduler, BATCH)
-            taken = [ground.times(job.execute, 1)[0] for job in jobs]
-            submit = partial(lifecycle.submit, jobs[0].pk)
-            if turn < 0:  # counted, not timed
-                talk, statements = counted(scheduler, submit)
-                continue
-            executed += taken
-            submitted.append(ground.times(submit, 1)[0] / BATCH)
-            assert not CondorJob._base_manager.filter(native_id="").exists()
-            job = jobs[0]
-            folder = transport.folder_of(job.workspace, job.folder.name, job.uid.hex, conf.get("PORTAL"))
-            bare += ground.times(partial(plain.submit, layout_of(job).submit, folder, through), BATCH)
-        ours, theirs = statistics.median(submitted), statistics.median(bare)
-        ground.row(
-            scheduler.name,
-            SUBMITTED,
-            statistics.median(executed),
-            talk / BATCH,
-            statements / BATCH,
-            ours,
-            theirs,
-            ours / theirs,
-        )
-    print(f"SSH connections in all: {transport_of(things.there).exchanges['connect']}")
+    job = executed(things, scheduler, costs)
+    costs.submitted.append(ground.times(partial(lifecycle.submit, job.pk), 1)[0] / BATCH)
+    assert not CondorJob._base_manager.filter(native_id="").exists()
+    folder = transport_of(scheduler).folder_of(job.workspace, job.folder.name, job.uid.hex, conf.get("PORTAL"))
+    costs.bare += ground.times(partial(plain.submit, layout_of(job).submit, folder, through), BATCH)
 
 
 if __name__ == "__main__":

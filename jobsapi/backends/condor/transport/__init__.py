@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 from typing import Any
@@ -33,7 +32,13 @@ def transport_of(scheduler: Any) -> Transport:
     """
     login = None if scheduler.is_local else Login.of(scheduler)
     with LOCK:
-        return _kept(os.getpid(), scheduler.pk, login)
+        process, known, transport = KEPT.get(scheduler.pk, (0, None, None))
+        if transport is None or (process, known) != (os.getpid(), login):
+            if process == os.getpid() and transport is not None:
+                transport.close()  # who uses it may end what they do
+            transport = LocalTransport() if login is None else SshTransport(login)
+            KEPT[scheduler.pk] = os.getpid(), login, transport
+        return transport
 
 
 def own_transport(scheduler: Any) -> Transport:
@@ -45,7 +50,5 @@ LOCK = threading.Lock()
 """So that two threads which are the first to ask get the same one."""
 os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
-
-@functools.cache
-def _kept(process: int, scheduler: Any, login: Login | None) -> Transport:
-    return LocalTransport() if login is None else SshTransport(login)
+KEPT: dict[Any, tuple[int, Login | None, Transport]] = {}
+"""The transport to each scheduler, with the login that it was made for, and by which process."""

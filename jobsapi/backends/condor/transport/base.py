@@ -119,10 +119,10 @@ class Transport(ABC):
         """Make an own folder with its sub-folders, write the texts, copy the inputs, files or whole folders, into it.
 
         Keys are paths relative to ``folder``. On return all are there, verified; what was there already with the same
-        size and checksum was not sent. ``private`` are texts that nobody but the account may read, at any moment.
-        Links are not copied as links: one in an input folder is followed as long as it stays in it. Raises
-        ``InvalidJob`` for an input that cannot be read, ``TransferFailed``, ``BackendUnavailable``. One call at a time
-        for a folder.
+        size and checksum was not sent, unless all of it is so little that asking would take longer. ``private`` are
+        texts that nobody but the account may read, at any moment. Links are not copied as links: one in an input folder
+        is followed as long as it stays in it. Raises ``InvalidJob`` for an input that cannot be read,
+        ``TransferFailed``, ``BackendUnavailable``. One call at a time for a folder.
         """
 
     @abstractmethod
@@ -178,7 +178,10 @@ def parents(name: str) -> list[str]:
     return [str(parent) for parent in reversed(PurePosixPath(name).parents[:-1])]
 
 
-NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large", re.IGNORECASE)
+NO_ROOM = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|Wrote only \d+ of \d+ bytes", re.IGNORECASE
+)
+"""In the words of the system; the last in those of tar, when a disk takes no more than the beginning of a block."""
 
 
 def completed(argv: Sequence[str], status: int, out: bytes, err: bytes, *, overdue: bool, where: str) -> Completed:
@@ -186,7 +189,7 @@ def completed(argv: Sequence[str], status: int, out: bytes, err: bytes, *, overd
     said = err.decode(errors="replace")
     if overdue and status in TIMED_OUT:
         raise CommandKilled(f"{argv[0]} did not answer in time {where} and was stopped. {last_line(said)}".strip())
-    if status in NOT_RUN and said.startswith("timeout: "):
+    if status in NOT_RUN and NOT_STARTED.match(said):
         raise BackendUnavailable(
             f"{argv[0]} cannot be run {where}: {last_line(said)}. "
             "Is it installed there, and on the PATH of the account?"
@@ -197,13 +200,19 @@ def completed(argv: Sequence[str], status: int, out: bytes, err: bytes, *, overd
 TIMED_OUT = (124, 137, -9, -15)
 """How coreutils' timeout ends when it had to stop a command: by itself, killed, or killed by us."""
 NOT_RUN = (125, 126, 127)
-"""How it ends when it could not start one."""
+"""How it ends when it could not start one, or is not there itself."""
+NOT_STARTED = re.compile(r"(sh: .*\b)?timeout: |env: ")
+"""How it says so, or the shell of it."""
 
 
 def last_line(text: str) -> str:
-    """The last line that says something, for a message of one line. xargs only says that what it ran has failed."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("xargs: ")]
+    """The last line that says something, for a message of one line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(SAYS_NOTHING)]
     return lines[-1][:500] if lines else ""
+
+
+SAYS_NOTHING = ("xargs: ", "tar: Exiting with failure status", "tar: Error is not recoverable")
+"""How lines begin in which a program only says that something has failed, which has said so itself."""
 
 
 def trouble(text: str, what: str, where: str) -> BackendUnavailable | TransferFailed:

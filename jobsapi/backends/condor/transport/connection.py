@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from jobsapi.backends.condor.transport.login import Login
 from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted, LoginFailed
@@ -22,8 +23,10 @@ from jobsapi.htcondor.host_keys import fingerprint
 LOG = "jobsapi.ssh"
 KEEPALIVE = 30
 """Seconds of silence after which something is sent, so that no firewall forgets the connection."""
-BROKEN = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError, struct.error)
-"""What paramiko raises when a connection is broken, refused or too slow."""
+BROKEN = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError, struct.error, UnicodeDecodeError)
+"""What paramiko raises when a connection is broken, refused or too slow, or says what is no SSH."""
+SEND_GRACE = 1.0
+"""Seconds after a deadline at which a thread that still sends is taken for stuck: the host takes in nothing."""
 STATUS_GRACE = 1.0
 """Seconds that the output of a command may lag behind its exit status."""
 
@@ -50,13 +53,25 @@ class Link:
         self.transport = transport
         self.users = 0
         self.retired = False
-        self.sftps: list[paramiko.SFTPClient] = []
-        """SFTP sessions that nobody uses now."""
+        self._spare: list[paramiko.SFTPClient] = []
 
     @property
     def alive(self) -> bool:
         """False once it is known to be broken."""
         return bool(self.transport.is_active())
+
+    def keep(self, sftp: paramiko.SFTPClient) -> None:
+        """Have an SFTP session that nobody uses any more ready for the next one."""
+        self._spare.append(sftp)
+
+    def spare(self) -> paramiko.SFTPClient | None:
+        """An SFTP session that nobody uses. The host may have ended some for being idle."""
+        while self._spare:
+            sftp = self._spare.pop()
+            channel = sftp.get_channel()
+            if not (channel.closed or channel.eof_received):
+                return sftp
+        return None
 
     def close(self) -> None:
         """Close it, also under those who use it."""
@@ -149,10 +164,12 @@ SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
 def _socket(login: Login, deadline: Deadline) -> socket.socket:
     """Connected to the first address of the host that answers."""
     error: OSError = OSError("it has no address")
-    for family, kind, protocol, _, address in _addresses(login, deadline):
+    addresses = _addresses(login, deadline)
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
         connecting = socket.socket(family, kind, protocol)
         try:
-            connecting.settimeout(deadline.left or 0.001)
+            # One that swallows everything, as a broken IPv6, leaves the others their share of the time.
+            connecting.settimeout(deadline.left / (len(addresses) - number) or 0.001)
             connecting.connect(address)
             connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: also ends a send that nobody takes in
@@ -205,6 +222,7 @@ def _not_accepted(login: Login, offered: str) -> str:
 def _log_in(transport: paramiko.Transport, login: Login, deadline: Deadline) -> None:
     """Log in with the keys, then with the password; a host may want both."""
     tried: list[str] = []
+    refusals = 0
     accepts: set[str] = set()
     for name, attempt in _attempts(transport, login):
         tried.append(name)
@@ -214,8 +232,8 @@ def _log_in(transport: paramiko.Transport, login: Login, deadline: Deadline) -> 
                 attempt()
         except paramiko.BadAuthenticationType as error:
             accepts.update(error.allowed_types)
-        except paramiko.AuthenticationException:
-            pass  # refused; the next one may be taken
+        except paramiko.AuthenticationException:  # refused, or the connection was cut; the next one may be taken
+            refusals += transport.is_active()
         except BROKEN as error:
             if not deadline.left:
                 raise BackendUnavailable(unreachable(login, deadline, error)) from error
@@ -225,6 +243,11 @@ def _log_in(transport: paramiko.Transport, login: Login, deadline: Deadline) -> 
             return
         if not deadline.left:
             raise BackendUnavailable(unreachable(login, deadline, TimeoutError()))
+    if tried and not transport.is_active() and not refusals and not accepts:
+        raise BackendUnavailable(
+            f"The submit host {login.place} closed the connection when {login.username} logged in with {tried[0]}. "
+            "If it does so again, check the user name, the password and the key of the scheduler."
+        )
     using = ", ".join(tried) or "nothing: neither password nor key is set, and the account of the workers has no key"
     offers = f" It accepts: {', '.join(sorted(accepts))}." if accepts else ""
     raise LoginFailed(
@@ -252,10 +275,27 @@ def watchdog(seconds: float, act: Callable[[], object]) -> Iterator[None]:
         timer.cancel()
 
 
-def session(link: Link, deadline: Deadline) -> paramiko.Channel:
-    """A new channel. Raises what is ``BROKEN``."""
-    with watchdog(deadline.left, link.close):
-        return link.transport.open_session(timeout=deadline.left)
+def session(link: Link, seconds: float, deadline: Deadline) -> paramiko.Channel:
+    """A new channel, within ``seconds``. Raises what is ``BROKEN``.
+
+    Who else uses the link is left in peace, unless not even the question is sent before the ``deadline``.
+    """
+    with watchdog(deadline.left + SEND_GRACE, link.close):
+        return link.transport.open_session(timeout=seconds)
+
+
+def start(channel: paramiko.Channel, line: bytes) -> None:
+    """Ask for a command to be run, and let its input follow at once (RFC 4254, 6.5). A host that refuses closes it.
+
+    ``Channel.exec_command`` waits for the host's consent first, which is a round trip.
+    """
+    request = paramiko.Message()
+    request.add_byte(cMSG_CHANNEL_REQUEST)
+    request.add_int(channel.remote_chanid)
+    request.add_string("exec")
+    request.add_boolean(True)
+    request.add_string(line)
+    channel.transport._send_user_message(request)
 
 
 def hear(channel: paramiko.Channel, input: bytes, deadline: Deadline) -> tuple[int, bytes, bytes]:

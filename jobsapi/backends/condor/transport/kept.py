@@ -17,6 +17,10 @@ from jobsapi.exceptions import BackendUnavailable
 
 IDLE_CLOSE = 300.0
 """Seconds without use after which the connection is closed."""
+ENDING = 1.0
+"""Seconds in which a host is sure to know that a channel has ended, so that it allows another."""
+PAUSE = 0.1
+"""Seconds between two questions for a channel that was refused."""
 
 
 class KeptConnection:
@@ -33,6 +37,8 @@ class KeptConnection:
         self._tries = 0
         self._failure: BackendUnavailable | None = None
         self._used = time.monotonic()
+        self._closing: threading.Timer | None = None
+        """Closes the connection when it is idle, whichever that is then."""
         abandon = weakref.WeakMethod(self._abandon)
         os.register_at_fork(after_in_child=lambda: (still := abandon()) and still())
 
@@ -40,12 +46,21 @@ class KeptConnection:
         """Connect if not connected. Raises ``BackendUnavailable``."""
         self._leave(self._enter(Deadline(self.login.timeout)))
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a connection that is not known to be broken."""
+        with self._state:
+            return self._usable() is not None
+
     def close(self) -> None:
         """Close it, after those who use it now have ended what they do."""
         with self._state:
             link, self._link = self._link, None
             if link:
                 link.retired = True
+            if self._closing:
+                self._closing.cancel()
+                self._closing = None
         if link and not link.users:
             link.close()
 
@@ -57,15 +72,13 @@ class KeptConnection:
         try:
             yield link, channel
         finally:
-            with suppress(*BROKEN):
-                channel.close()
-            self._leave(link)
+            self._end(link, channel)
 
     def _opened(self, deadline: Deadline) -> tuple[Link, paramiko.Channel]:
         for fresh in (False, True):
             link = self._enter(deadline)
             try:
-                return link, session(link, deadline if fresh else Deadline(deadline.left / 3))
+                return link, self._session(link, deadline.left if fresh else deadline.left / 3, deadline)
             except paramiko.ChannelException as error:
                 self._leave(link)
                 raise BackendUnavailable(
@@ -79,12 +92,35 @@ class KeptConnection:
                     raise BackendUnavailable(self.broken(error)) from error
         raise AssertionError
 
+    def _session(self, link: Link, seconds: float, deadline: Deadline) -> paramiko.Channel:
+        """A new channel, as soon as the host allows it: it may allow only one, or few, at a time."""
+        ending = Deadline(ENDING)
+        while True:
+            try:
+                return session(link, seconds, deadline)
+            except paramiko.ChannelException:
+                with self._state:
+                    spare, alone = link.spare(), link.users == 1
+                if spare:
+                    spare.close()
+                if spare or not alone:
+                    ending = Deadline(ENDING)
+                if not ending.left or not deadline.left:
+                    raise
+                time.sleep(PAUSE)
+
+    def _end(self, link: Link, channel: paramiko.Channel | paramiko.SFTPClient) -> None:
+        """Close a channel, and be no user of the link any more. Where not even that can be sent, the link is broken."""
+        with suppress(*BROKEN), watchdog(self.login.timeout, link.close):
+            channel.close()
+        self._leave(link)
+
     @contextmanager
     def sftp(self) -> Iterator[tuple[Link, paramiko.SFTPClient]]:
         """An SFTP session that nobody else uses meanwhile, kept for the next one if all went well."""
         with self._state:
             kept = self._usable()
-            sftp = kept.sftps.pop() if kept and kept.sftps else None
+            sftp = kept.spare() if kept else None
             if kept and sftp:
                 kept.users += 1
         if kept and sftp:
@@ -97,7 +133,13 @@ class KeptConnection:
                 channel.settimeout(self.login.idle)
                 sftp = paramiko.SFTPClient(channel)
             except BROKEN as error:
-                self._leave(link)
+                self._end(link, channel)
+                if isinstance(error, paramiko.SFTPError):
+                    raise BackendUnavailable(
+                        f"No files can be transferred {self.login.where}: what answers does not speak SFTP ({error}). "
+                        f"A login script of {self.login.username} may say something; it must be silent where nobody "
+                        "sits at a terminal."
+                    ) from error
                 if isinstance(error, paramiko.SSHException) and link.alive:
                     raise BackendUnavailable(
                         f"No files can be sent: SFTP is not allowed {self.login.where}."
@@ -106,14 +148,11 @@ class KeptConnection:
         try:
             yield link, sftp
         except BaseException:
-            with suppress(*BROKEN):
-                sftp.close()
+            self._end(link, sftp)
             raise
-        else:
-            with self._state:
-                link.sftps.append(sftp)
-        finally:
-            self._leave(link)
+        with self._state:
+            link.keep(sftp)
+        self._leave(link)
 
     def _enter(self, deadline: Deadline) -> Link:
         """The kept connection, or a new one, with us as a user of it. Raises ``BackendUnavailable``.
@@ -152,8 +191,10 @@ class KeptConnection:
                 self._failure = failure
         with self._state:
             self._link = link
+            self._used = time.monotonic()
+            if self._closing is None:
+                self._look_again(self.idle_close)
         self._connected_once()
-        self._look_again(link, self.idle_close)
         return link
 
     def _usable(self) -> Link | None:
@@ -191,27 +232,30 @@ class KeptConnection:
         why = getattr(error, "strerror", None) or str(error) or "it was closed"
         return f"The connection to the submit host {self.login.place} broke: {why}."
 
-    def _look_again(self, link: Link, seconds: float) -> None:
-        timer = threading.Timer(seconds, self._close_if_idle, [link])
-        timer.daemon = True
-        timer.start()
+    def _look_again(self, seconds: float) -> None:
+        """Look in so many seconds whether the connection is idle. Called with ``_state`` held."""
+        self._closing = threading.Timer(seconds, self._close_if_idle)
+        self._closing.daemon = True
+        self._closing.start()
 
-    def _close_if_idle(self, link: Link) -> None:
+    def _close_if_idle(self) -> None:
         with self._state:
-            if self._link is not link:
+            if threading.current_thread() is not self._closing:  # it was closed meanwhile
                 return
-            left = self.idle_close - (time.monotonic() - self._used)
-            over = not link.users and left <= 0
-            if over:
-                self._link, link.retired = None, True
-        if over:
-            link.close()
-        else:
-            self._look_again(link, max(left, 1.0))
+            self._closing = None
+            link, left = self._usable(), self.idle_close - (time.monotonic() - self._used)
+            if link is None:
+                return
+            if link.users or left > 0:
+                self._look_again(max(left, 1.0))
+                return
+            self._link, link.retired = None, True
+        link.close()
 
     def _abandon(self) -> None:
         """After a fork: the connection stays the parent's."""
         link, self._link = self._link, None
+        self._closing = None
         self._connecting, self._state = threading.Lock(), threading.Lock()
         if link:
             link.abandon()

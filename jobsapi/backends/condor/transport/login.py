@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import io
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,28 +48,22 @@ class Login:
     @classmethod
     def of(cls, scheduler: Any) -> Login:
         """The login of a row: its ``timeout`` overrides ``SSH_TIMEOUT``. Raises ``BackendUnavailable``."""
-        try:
-            timeout = float(scheduler.timeout or conf.get("SSH_TIMEOUT"))
-        except ValueError as error:
-            raise BackendUnavailable(
-                f'The time-out "{scheduler.timeout}" of the scheduler "{scheduler.name}" is no time. Set seconds.'
-            ) from error
         return cls(
-            host=scheduler.host.strip(),
+            host=scheduler.host.strip().removeprefix("[").removesuffix("]"),
             port=int(scheduler.port or 22),
-            username=scheduler.username or getpass.getuser(),
+            username=scheduler.username or _own_name(scheduler.name),
             password=scheduler.password or "",
             key_path=scheduler.private_key_path or "",
             key_pass=scheduler.private_key_pass or "",
             host_key=" ".join((scheduler.host_key or "").split()[:2]),
-            timeout=timeout,
+            timeout=_seconds(scheduler.timeout or conf.get("SSH_TIMEOUT"), scheduler.name),
             idle=float(conf.get("TRANSFER_TIMEOUT")),
         )
 
     @property
     def place(self) -> str:
         """The host, for messages."""
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def where(self) -> str:
@@ -78,7 +73,7 @@ class Login:
     def private_keys(self) -> Iterator[tuple[str, paramiko.PKey]]:
         """The private keys to try, each with what to call it. Raises ``LoginFailed``."""
         if self.key_path:
-            yield f"the key {self.key_path}", private_key(Path(self.key_path).expanduser(), self.key_pass)
+            yield f"the key {self.key_path}", private_key(Path(os.path.expanduser(self.key_path)), self.key_pass)
         elif not self.password:
             agent = paramiko.Agent()
             try:
@@ -87,10 +82,33 @@ class Login:
             finally:
                 agent.close()
             for name in ACCOUNT_KEYS:
-                path = Path("~/.ssh").expanduser() / name
+                path = Path(os.path.expanduser("~/.ssh"), name)
                 if path.is_file():
                     with suppress(LoginFailed):  # one that needs a passphrase, say: there is none to try
                         yield f"the key {path}", private_key(path, "")
+
+
+def _seconds(text: str | float, scheduler: str) -> float:
+    """A time-out. Raises ``BackendUnavailable`` when it is none that anybody can wait for."""
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) <= LONGEST:
+            return seconds
+    raise BackendUnavailable(
+        f'The time-out "{text}" of the scheduler "{scheduler}" is no time. Set seconds, above 0 and up to {LONGEST:,}.'
+    )
+
+
+LONGEST = 86_400
+"""Seconds that can be set as a time-out."""
+
+
+def _own_name(scheduler: str) -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container's account may be a mere number; the former until Python 3.13
+        raise BackendUnavailable(
+            f'The scheduler "{scheduler}" has no user name, and the account of the workers has none either. Set one.'
+        ) from error
 
 
 def private_key(path: Path, passphrase: str) -> paramiko.PKey:

@@ -29,9 +29,14 @@ RUN = (
     f'echo "{BEGIN}"; echo "{BEGIN}" >&2; '
     'for a do shift; case "$a" in e*) a=$(printf "%b." "${a#e}"); a=${a%.};; *) a=${a#r};; esac; '
     'set -- "$@" "$a"; done; '
-    f'cd -- "$1" || exit {NO_FOLDER}; shift; exec timeout "$@"'
+    f'cd 2>/dev/null; cd -- "$1" || exit {NO_FOLDER}; shift; exec timeout "$@"'
 )
-"""Decodes its arguments, then runs them in the folder named by the first. A point guards newlines at the end."""
+"""Decodes its arguments, then runs them in the folder named by the first. A point guards newlines at the end.
+
+That folder is looked for from the account's home, wherever a login script has gone.
+"""
+PLAIN = ("env", "LC_ALL=C")
+"""Has a command of ours speak English, whatever the account's language is: some of what it says is looked for."""
 CODED = re.compile(rb"[^ -&(-\[\]-~]|!")
 """What some shell would not hand over as it is from between single quotes: ``'``, ``\\``, ``!`` and all but ASCII."""
 
@@ -66,68 +71,79 @@ def joined(names: Iterable[str]) -> bytes:
     return b"".join(os.fsencode(name) + b"\0" for name in names)
 
 
+def placed(said: bytes) -> tuple[str, bytes]:
+    """Where the folder of ``PREPARE`` or ``LIST`` is, from the root; and the rest of what it has said.
+
+    For SFTP, whose relative paths may begin elsewhere than where commands do.
+    """
+    place, _, rest = said.partition(b"\0")
+    return os.fsdecode(place), rest
+
+
 UNREADABLE = "!"
 """The kind of a file or folder that the account may not read."""
+MAKE = f"""test ! -L "$1" && mkdir -p -- "$1" && cd -- "$1" && rm -rf -- {INCOMING} && mkdir -- {INCOMING} || exit 1
+"""
 PREPARE = (
     "sh",
     "-c",
-    f"""test ! -L "$1" && mkdir -p -- "$1" && cd -- "$1" && rm -rf -- {INCOMING} && mkdir -- {INCOMING} || exit 1
+    f"""{MAKE}printf "%s\\0" "$PWD"
 xargs -0 -r sh -c 'for n do f=./${{n#?:}}; case $n in
-d:*) test ! -L "$f" || {{ echo "$f is a link, where a folder must be" >&2; exit 255; }}
-     test -d "$f" || mkdir -- "$f" || exit 255;;
 x:*) test -f "$f" && test ! -L "$f" && test -r "$f" && test -x "$f" && printf "%s\\0" "$f";;
 f:*) test -f "$f" && test ! -L "$f" && test -r "$f" && printf "%s\\0" "$f";;
 esac; done; :' sh >{INCOMING}/list || {{ rm -rf -- {INCOMING} 2>/dev/null; exit 1; }}
 xargs -0 -r sha256sum -b -- <{INCOMING}/list""",
     "sh",
 )
-"""Makes the own folder ``$1``. For the names on standard input, "d:" makes a folder in it, "f:" and "x:" sum up a file,
-or one that can be run, if there is one. One that cannot be read is sent anew, and takes its place."""
+"""Makes the own folder ``$1`` and says where it is. Of the names on standard input, "f:" sums up a file in it, and "x:"
+one that can be run, if there is one. One that cannot be read is sent anew, and takes its place."""
 
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """One file that was sent under a number, to get its name."""
-
-    number: int
-    name: str
-    checksum: str
-    executable: bool
-
-
+UNPACK = ("tar", "-x", "-f", "-", "-m", "--no-same-owner", "--no-same-permissions", "-C", INCOMING)
+"""Unpacks files that have numbers for names. Their rights are those in the archive, less what the umask takes away."""
+PLACES, CHECKSUMS = "places", "checksums"
+"""Lists that come with the last files: which folders to make and where files go, and what files must sum up to."""
 PLACE = (
     "sh",
     "-c",
-    """xargs -0 -r sh -c 'for r do h=${r%%:*}; r=${r#*:}; x=${r%%:*}; r=${r#*:}; p=INCOMING/${r%%:*}; f=./${r#*:}
-s=$(sha256sum <"$p") || exit 255
-if test "${s%% *}" = "$h"; then
-    if test "$x" = x; then chmod +x "$p" || exit 255; fi
-    mv -fT -- "$p" "$f" || exit 255
-else printf "%s\\0" "$f"; fi; done' sh || { rm -rf -- INCOMING 2>/dev/null; exit 1; }
-d=$(df -Pk . | tail -n 1); rm -rf -- INCOMING; echo "$d" >&2""".replace("INCOMING", INCOMING),
+    f"""{" ".join(UNPACK)} && (cd ./{INCOMING} && sha256sum --quiet -c {CHECKSUMS}) &&
+xargs -0 -r sh -c 'for p do case $p in
+d:*) f=./${{p#d:}}
+     test ! -L "$f" || {{ echo "$f is a link, where a folder must be" >&2; exit 255; }}
+     test -d "$f" || mkdir -- "$f" || exit 255;;
+*)   x=${{p%%:*}}; p=${{p#*:}}; f=./${{p#*:}}; p={INCOMING}/${{p%%:*}}
+     test "$x" = f || test -x "$p" || chmod +x "$p" || exit 255
+     mv -fT -- "$p" "$f" || exit 255;;
+esac; done' sh <{INCOMING}/{PLACES} || {{ df -Pk . | tail -n 1; rm -rf -- {INCOMING} 2>/dev/null; exit 1; }}
+rm -rf -- {INCOMING} 2>/dev/null; :""",
     "sh",
 )
-"""Gives files their names, those that sum up to what they should; says the names of the others, and how full it is."""
+"""Unpacks the last files, makes folders, and gives all files their names once each sums up to what it must.
 
-
-def placing(files: Iterable[Placed]) -> bytes:
-    """The standard input of ``PLACE``."""
-    return joined(f"{file.checksum}:{'x' if file.executable else '-'}:{file.number}:{file.name}" for file in files)
-
+If not, says which do not, and how full the disk is.
+"""
+RECEIVE = ("sh", "-c", MAKE + PLACE[2], "sh")
+"""The same in the own folder ``$1``, which it makes."""
+LOST = re.compile(rb"^([0-9]+): FAILED", re.MULTILINE)
+"""How ``PLACE`` says which file is not what was sent."""
 
 FORGET = ("rm", "-rf", "--", INCOMING)
 """Removes what was sent and has no name yet."""
 
+LOCKED = "'(' -type f ! -readable -o -type d ! '(' -readable -executable ')' ')'"
+"""For find: what the account may not read, or not enter."""
 LIST = (
     "sh",
     "-c",
-    rf"""find . -mindepth 1 -path ./{INCOMING} -prune \
--o '(' -type f ! -readable -o -type d ! '(' -readable -executable ')' ')' -printf '{UNREADABLE} %m %s %P\0' -prune \
+    rf"""printf '%s\0' "$PWD"
+find . -mindepth 1 -path ./{INCOMING} -prune -o {LOCKED} -exec chmod u+rX -- '{{}}' ';' >/dev/null 2>&1
+find . -mindepth 1 -path ./{INCOMING} -prune \
+-o {LOCKED} -printf '{UNREADABLE} %m %s %P\0' -prune \
 -o -printf '%y %m %s %P\0' || exit
 printf '\0'""",
     "sh",
 )
-"""Lists all that is there. An empty name ends the list, so that one that was cut short is not taken for a whole one."""
+"""Says where the folder is, and lists all that is there; what the account itself has locked is unlocked, since it is
+about to be removed there. An empty name ends the list, so that one that was cut short is not taken for a whole one."""
 SUM = ("xargs", "-0", "-r", "sha256sum", "-b", "--")
 
 

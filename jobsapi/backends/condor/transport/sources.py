@@ -61,18 +61,19 @@ def sources(
         files.append(Source(inside(name), len(data), False, data, private=True))
     for name, path in inputs.items():
         inside(name)
-        if path.is_dir():
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if stat.S_ISDIR(found.st_mode):
             folders.append(name)
-            for below, found in _walk(path):
-                if stat.S_ISDIR(found.st_mode):
+            for below, inner in _walk(path):
+                if stat.S_ISDIR(inner.st_mode):
                     folders.append(f"{name}/{below}")
                 else:
-                    files.append(_source(f"{name}/{below}", path / below, found))
+                    files.append(_source(f"{name}/{below}", path / below, inner))
         else:
-            try:
-                files.append(_source(name, path, path.stat()))
-            except OSError as error:
-                raise unreadable(path, error) from error
+            files.append(_source(name, path, found))
     counted = Counter(file.name for file in files)
     for name, count in counted.items():
         if count > 1:

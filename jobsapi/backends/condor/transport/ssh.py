@@ -32,20 +32,27 @@ from jobsapi.backends.condor.transport.base import (
 )
 from jobsapi.backends.condor.transport.connection import (
     BROKEN,
+    SEND_GRACE,
     Deadline,
     Link,
     hear,
+    start,
     watchdog,
 )
 from jobsapi.backends.condor.transport.kept import IDLE_CLOSE, KeptConnection
 from jobsapi.backends.condor.transport.login import Login
 from jobsapi.backends.condor.transport.sources import Source, folders_for, sources
 from jobsapi.backends.condor.transport.tree import Tree, in_words, tree
+from jobsapi.backends.condor.transport.upload import PACKED_MAX, Upload, room
 from jobsapi.exceptions import BackendError, BackendUnavailable, InvalidJob, TransferFailed
 from jobsapi.htcondor.names import REPORT_FILE
 
 OWN_FOLDER = re.compile(r"jobsapi/[^/\0]+/[0-9a-f]{32}")
 """Where own folders lie, below the login's home."""
+SHELL = ("The shell",)
+"""What does not answer when a command of ours does not, for messages."""
+STAGING = "Writing the files of the job"
+"""What fails, for messages."""
 READ_SIZE = 255 * 1024
 """Bytes asked for at once; OpenSSH gives no more. Few round trips, and no threads to read ahead."""
 FULL = 98
@@ -89,26 +96,31 @@ class SshTransport(Transport):
         inputs: Mapping[str, Path],
         private: Mapping[str, str] | None = None,
     ) -> None:
-        """See ``Transport``. Two commands, and SFTP for what is not there yet."""
+        """See ``Transport``. One command; two or more, and SFTP for large files, when there is more than it takes."""
         files, below = sources(texts, inputs, private)
-        wanted = [f"d:{name}" for name in folders_for([*folders, *below], files)]
-        wanted += [f"{'x' if file.executable else 'f'}:{file.name}" for file in files]
-        what = "Writing the files of the job"
+        made = folders_for([*folders, *below], files)
         timeout = self._time_for(file.size for file in files)
-        said = self._done("stage", [*remote.PREPARE, folder], ".", timeout, remote.joined(wanted), what)
-        there = remote.checksums(said)
-        todo = [f for f in files if f.private or f.name not in there or there[f.name] != f.checksum()]
-        placed = self._send(folder, todo) if todo else []
-        lost, disk = self._place(folder, placed, timeout)
-        if lost:
-            raise self._cut_short(what, f"{lost[0]} did not arrive whole", disk)
-        self.count("sent", len(todo))
+        if sum(map(room, files)) <= PACKED_MAX:  # sent sooner than asked about
+            upload = Upload(files, made)
+            archive = upload.packed_last(range(len(files)))
+            self._place([*remote.RECEIVE, folder], ".", upload, archive, timeout)
+        else:
+            folder, missing = self._missing(folder, files, timeout)
+            upload = Upload(missing, made)
+            with self._forgetting(folder):
+                self._send_large(folder, upload)
+                *batches, last = upload.batches()
+                for batch in batches:
+                    self._done("stage", remote.UNPACK, folder, timeout, upload.packed(batch), STAGING)
+                self._place(remote.PLACE, folder, upload, upload.packed_last(last), timeout)
+        self.count("sent", len(upload.files))
 
     def bring(self, folder: str, home: Path) -> Brought:
         """See ``Transport``. Two commands, and SFTP for what is not here yet."""
         what = "Fetching the files of the job"
         try:
-            listed = remote.entries(self._done("bring", remote.LIST, folder, self.login.idle, b"", what))
+            place, said = remote.placed(self._done("bring", remote.LIST, folder, self.login.idle, b"", what))
+            listed = remote.entries(said)
         except ValueError as error:
             raise TransferFailed(f"{what} failed {self.login.where}: {error}.") from error
         listed = [entry for entry in listed if os.path.basename(entry.name) != REPORT_FILE]
@@ -130,7 +142,7 @@ class SshTransport(Transport):
             if todo:
                 with self._connection.sftp() as (link, sftp):
                     for entry in todo:
-                        chunks = self._received(link, sftp, f"{folder}/{entry.name}", entry.size)
+                        chunks = self._received(link, sftp, f"{place}/{entry.name}", entry.size)
                         own.write(entry.name, chunks, executable=entry.executable, checksum=known[entry.name])
                         brought.append(entry)
             own.discard_incoming()
@@ -168,7 +180,7 @@ class SshTransport(Transport):
     def _answer(self, kind: str, argv: Sequence[str], folder: str, input: bytes) -> tuple[bytes, str]:
         """What a command of ours has found, and what it complained of. Raises ``CommandKilled`` if it took too long."""
         status, out, err, took = self._command(kind, argv, folder, self.login.idle, input)
-        said = completed(argv, status, b"", err, overdue=took >= self.login.idle, where=self.login.where)
+        said = completed(SHELL, status, b"", err, overdue=took >= self.login.idle, where=self.login.where)
         return out, said.err
 
     def _unanswered(self, what: str, said: str) -> BackendUnavailable:
@@ -177,30 +189,39 @@ class SshTransport(Transport):
 
     def _done(self, kind: str, argv: Sequence[str], folder: str, timeout: float, input: bytes, what: str) -> bytes:
         """What a command of ours has said, once it has succeeded."""
+        status, out, err = self._ended(kind, argv, folder, timeout, input, what)
+        if status:
+            raise trouble(err, what, self.login.where)
+        return out
+
+    def _ended(
+        self, kind: str, argv: Sequence[str], folder: str, timeout: float, input: bytes, what: str
+    ) -> tuple[int, bytes, str]:
+        """How a command of ours has ended in its folder: its status, output and errors."""
         status, out, err, took = self._command(kind, argv, folder, timeout, input)
-        said = completed(argv, status, b"", err, overdue=took >= timeout, where=self.login.where)
+        said = completed(SHELL, status, b"", err, overdue=took >= timeout, where=self.login.where)
         if status == remote.NO_FOLDER:
             raise TransferFailed(f"{what} failed: its folder {folder} is not there {self.login.where}.")
-        if status:
-            raise trouble(said.err, what, self.login.where)
-        return out
+        return status, out, said.err
 
     def _command(
         self, kind: str, argv: Sequence[str], folder: str, timeout: float, input: bytes = b""
     ) -> tuple[int, bytes, bytes, float]:
         """Run a command; its status, output, errors, and how long it took. Raises ``BackendUnavailable``."""
-        line = remote.command_line(argv, folder, timeout)
+        line = remote.command_line(argv if kind == "run" else [*remote.PLAIN, *argv], folder, timeout)
         with self._connection.channel() as (link, channel):
             self.count(kind)
             began, deadline = time.monotonic(), Deadline(timeout + GRACE)
             try:
                 with watchdog(min(deadline.left, self.login.timeout), link.close):
-                    channel.exec_command(os.fsencode(line))
-                status, out, err = hear(channel, input, deadline)
+                    start(channel, os.fsencode(line))
+                with watchdog(deadline.left + SEND_GRACE, link.close):
+                    status, out, err = hear(channel, input, deadline)
             except BROKEN as error:
                 if not deadline.left or isinstance(error, TimeoutError):
                     self._connection.retire(link)
-                    raise BackendUnavailable(f"{argv[0]} did not answer in time {self.login.where}.") from error
+                    silent, *_ = argv if kind == "run" else SHELL
+                    raise BackendUnavailable(f"{silent} did not answer in time {self.login.where}.") from error
                 raise self._connection.cut(link, error) from error
         took = time.monotonic() - began
         said = remote.answer(out)
@@ -213,41 +234,50 @@ class SshTransport(Transport):
         """Seconds in which files of these sizes can surely be read and summed up."""
         return self.login.idle + sum(sizes) / SLOWEST
 
-    def _send(self, folder: str, files: Sequence[Source]) -> list[remote.Placed]:
-        """Upload files under numbers; ``_place`` then gives them their names."""
-        placed = []
-        with self._connection.sftp() as (link, sftp), self._forgetting(link, folder):
-            for number, file in enumerate(files):
+    def _missing(self, folder: str, files: Sequence[Source], timeout: float) -> tuple[str, list[Source]]:
+        """Makes the own folder: where it is, and those files that are not in it yet, the same to the byte."""
+        names = remote.joined(f"{'x' if file.executable else 'f'}:{file.name}" for file in files)
+        place, said = remote.placed(self._done("stage", [*remote.PREPARE, folder], ".", timeout, names, STAGING))
+        there = remote.checksums(said)
+        return place, [f for f in files if f.private or f.name not in there or there[f.name] != f.checksum()]
+
+    def _send_large(self, folder: str, upload: Upload) -> None:
+        """Send the files that no archive takes."""
+        if not upload.large:
+            return
+        with self._connection.sftp() as (link, sftp):
+            for number, file in upload.large:
                 summed = hashlib.sha256()
                 path = f"{folder}/{INCOMING}/{number}"
-                with self._file_words(link, sftp, path), sftp.open(path, "wb") as to:
+                with self._file_words(link, sftp, path), sftp.open(os.fsencode(path), "wb") as to:
                     if file.private:  # while it is empty
                         to.chmod(0o600)
                     to.set_pipelined(True)
                     for chunk in file.chunks():
                         summed.update(chunk)
                         to.write(chunk)
-                placed.append(remote.Placed(number, file.name, summed.hexdigest(), file.executable))
-        return placed
+                    to.stat()  # closing takes a cut, or silence, for success
+                upload.checksums[str(number)] = summed.hexdigest()
 
     @contextmanager
-    def _forgetting(self, link: Link, folder: str) -> Iterator[None]:
+    def _forgetting(self, folder: str) -> Iterator[None]:
         """After an upload that failed, leave nothing of it on a disk that may be full. A cut connection can wait."""
         try:
             yield
         except BackendError:
-            if link.alive and not link.retired:
+            if self._connection.alive:
                 with suppress(BackendError):
                     self._command("stage", remote.FORGET, folder, self.login.idle)
             raise
 
-    def _place(self, folder: str, placed: Sequence[remote.Placed], timeout: float) -> tuple[list[str], str]:
-        """Give files their names. Returns those that did not arrive, and a line that says how full the disk is."""
-        status, out, err, _ = self._command("stage", remote.PLACE, folder, timeout, remote.placing(placed))
-        said = err.decode(errors="replace")
+    def _place(self, argv: Sequence[str], folder: str, upload: Upload, archive: bytes, timeout: float) -> None:
+        """Send the last files, and give all their names."""
+        status, out, err = self._ended("stage", argv, folder, timeout, archive, STAGING)
+        if lost := remote.LOST.search(out):
+            name = upload.files[int(lost[1])].name
+            raise self._cut_short(STAGING, f"{name} did not arrive whole", last_line(out.decode(errors="replace")))
         if status:
-            raise trouble(said, "Writing the files of the job", self.login.where)
-        return [os.fsdecode(name) for name in out.split(b"\0")[:-1]], last_line(said)
+            raise trouble(err, STAGING, self.login.where)
 
     def _received(self, link: Link, sftp: paramiko.SFTPClient, path: str, size: int) -> Iterator[bytes]:
         """The content of a file at the other end; never more than ``size`` bytes."""

@@ -162,7 +162,8 @@ def in_words(what: str) -> Iterator[None]:
 def failure(error: OSError, what: str) -> BackendUnavailable | TransferFailed:
     """What an error of the system means."""
     if error.errno in IN_THE_WAY:
-        return TransferFailed(f"{what} failed {HERE}: a link or a file is where a folder must be. Remove it.")
+        place = f" ({error.filename})" if error.filename else ""
+        return TransferFailed(f"{what} failed {HERE}: a link or a file is where a folder must be{place}. Remove it.")
     said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     return trouble(said, what, HERE)
 

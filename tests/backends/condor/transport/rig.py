@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import shutil
+import socket
 import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -23,6 +26,8 @@ from tests.rig.ports import kept_port
 from tests.rig.services import folder, missing
 
 PORTAL = "transport-tests"
+SFTP_SERVER = "/usr/lib/openssh/sftp-server"
+"""Where Debian has it. It is started by way of the login shell, which OpenSSH's internal one is not."""
 PASSPHRASE = "a passphrase, with ünïcode"
 numbers = itertools.count(1)
 
@@ -140,6 +145,46 @@ def sshd(user: str, options: str = "") -> Iterator[Sshd]:
     with folder() as home, kept_port() as port, Supervisor(home / "logs") as supervisor:
         home.chmod(0o755)
         yield Sshd(home, port, supervisor, user, options)
+
+
+@contextlib.contextmanager
+def clogged(target: int, most: int) -> Iterator[int]:
+    """A way to a port of loopback, by another port: after ``most`` bytes nothing is taken in, and nothing is cut."""
+    ends: list[socket.socket] = []
+
+    def carry(source: socket.socket, sink: socket.socket, left: float) -> None:
+        with contextlib.suppress(OSError):
+            while left and (said := source.recv(min(65_536, int(min(left, 65_536))))):
+                sink.sendall(said)
+                left -= len(said)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.create_connection(("127.0.0.1", target))
+                ends.extend((near, far))
+                threading.Thread(target=carry, args=(near, far, most), daemon=True).start()
+                threading.Thread(target=carry, args=(far, near, math.inf), daemon=True).start()
+
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for end in ends:
+                end.close()
+
+
+def login_script(place: Path, text: str) -> str:
+    """What makes an sshd run ``text`` before everything, SFTP too, as the start-up file of a login shell would."""
+    path = place / "login.sh"
+    path.write_text(f'#!/bin/sh\n{text}\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n')
+    path.chmod(0o755)
+    return f"Subsystem sftp {SFTP_SERVER}\nForceCommand {path}\n"
 
 
 def new_folder(transport: Any, workspace: Path) -> str:

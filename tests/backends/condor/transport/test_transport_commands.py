@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,10 +18,12 @@ import pytest
 
 from jobsapi.backends.condor.transport import CommandKilled, LocalTransport, SshTransport, Transport, connection
 from jobsapi.backends.condor.transport.remote import answer, command_line
+from jobsapi.backends.condor.transport.upload import PACKED_MAX
 from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
-from tests.backends.condor.transport.rig import running, sshd
+from tests.backends.condor.transport.rig import SFTP_SERVER, login_script, new_folder, running, sshd
 from tests.rig.condor import CondorPool
 from tests.rig.eventually import eventually
+from tests.rig.services import folder
 
 pytestmark = pytest.mark.services
 
@@ -169,17 +171,77 @@ def test_a_folder_that_is_not_there_says_so(transport: Transport, own: str) -> N
         transport.run(["true"], folder=own, timeout=10)
 
 
-def test_what_a_login_script_says_is_no_part_of_the_answer(condor_pool: CondorPool, tmp_path: Path) -> None:
-    noise = tmp_path / "noise.sh"
-    noise.write_text("echo Welcome; echo Welcome >&2")
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and len(folder.parts) > 2:
-            folder.chmod(0o755)
-    with sshd(condor_pool.user, f"SetEnv BASH_ENV={noise}\n") as server:
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that the account of the sshd can read."""
+    with folder() as path:
+        path.chmod(0o755)
+        yield path
+
+
+def test_what_a_login_script_says_is_no_part_of_the_answer(condor_pool: CondorPool, place: Path) -> None:
+    with sshd(condor_pool.user, login_script(place, "echo Welcome; echo Welcome >&2")) as server:
         transport = server.transport()
         done = transport.run(["echo", "[]"], folder=None, timeout=10)
         transport.close()
     assert (done.out, done.err) == ("[]\n", "")
+
+
+def test_a_login_script_that_says_something_to_sftp_is_named(condor_pool: CondorPool, place: Path) -> None:
+    (place / "large").write_bytes(bytes(2 * PACKED_MAX))
+    with sshd(condor_pool.user, login_script(place, "echo Welcome")) as server:
+        transport = server.transport()
+        own = new_folder(transport, place)
+        with pytest.raises(BackendUnavailable, match=r"does not speak SFTP .* A login script of .* may say something"):
+            transport.stage(own, texts={}, folders=[], inputs={"large": place / "large"})
+        transport.remove([own])
+        assert transport.exchanges["connect"] == 1
+        transport.close()
+
+
+@pytest.mark.parametrize("sftp", ["sftp-server", "internal-sftp"])
+def test_a_login_script_that_goes_elsewhere_changes_no_folder(condor_pool: CondorPool, place: Path, sftp: str) -> None:
+    # Given an account whose commands begin elsewhere than at home, and files with them or not
+    (place / "large").write_bytes(os.urandom(2 * PACKED_MAX))
+    away = "cd /" if sftp == "sftp-server" else f"case $SSH_ORIGINAL_COMMAND in {SFTP_SERVER}) ;; *) cd /; esac"
+    with sshd(condor_pool.user, login_script(place, away)) as server:
+        transport = server.transport()
+        own = new_folder(transport, place)
+        transport.stage(own, texts={"it": "is here"}, folders=[], inputs={"large": place / "large"})
+        assert transport.run(["pwd"], folder=own, timeout=10).out.endswith(f"/{own}\n")
+        assert transport.bring(own, place / "home").files == 2
+        assert transport.run(["sh", "-c", 'test "$PWD" = "$HOME"'], folder=None, timeout=10).status == 0
+        transport.remove([own])
+        transport.close()
+
+
+def test_a_host_without_timeout_says_that_nothing_can_be_run(condor_pool: CondorPool, place: Path) -> None:
+    (place / "sh").symlink_to("/bin/sh")
+    with sshd(condor_pool.user, login_script(place, f"PATH={place}")) as server:
+        transport = server.transport()
+        with pytest.raises(BackendUnavailable, match=r"condor_submit cannot be run .*timeout: not found"):
+            transport.run(["condor_submit"], folder=None, timeout=10)
+        transport.close()
+
+
+def test_our_own_commands_speak_english_and_those_of_callers_the_language_of_the_account(
+    condor_pool: CondorPool, place: Path
+) -> None:
+    # Given an account that writes down what language its commands have
+    (place / "said").touch(0o666)
+    (place / "said").chmod(0o666)
+    (place / "sha256sum").write_text(f'#!/bin/sh\necho "$LC_ALL" >>{place}/said; exec /usr/bin/sha256sum "$@"\n')
+    (place / "sha256sum").chmod(0o755)
+    script = f"export LC_ALL=de_DE.UTF-8 PATH={place}:$PATH"
+    with sshd(condor_pool.user, login_script(place, script)) as server:
+        transport = server.transport()
+        own = new_folder(transport, place)
+        transport.stage(own, texts={"it": "is here"}, folders=[], inputs={})
+        transport.bring(own, place / "home")
+        assert set((place / "said").read_text().split()) == {"C"}
+        assert transport.run(["sh", "-c", "echo $LC_ALL"], folder=None, timeout=10).out == "de_DE.UTF-8\n"
+        transport.remove([own])
+        transport.close()
 
 
 def test_an_account_that_can_run_no_command_says_why(condor_pool: CondorPool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import uuid
@@ -22,6 +23,7 @@ from jobsapi.exceptions import BackendUnavailable, InvalidJob, TransferFailed
 from tests.backends.condor.transport.rig import PORTAL, Sshd, new_folder, sshd
 from tests.rig.condor import CondorPool
 from tests.rig.eventually import eventually
+from tests.rig.line import line
 from tests.rig.services import folder
 
 pytestmark = pytest.mark.services
@@ -164,6 +166,11 @@ def test_an_input_that_is_not_there_is_named(transport: Transport, own: str, tmp
         transport.stage(own, texts={}, folders=[], inputs={"absent": tmp_path / "absent"})
 
 
+def test_an_input_that_cannot_even_be_looked_at_is_named(transport: Transport, own: str) -> None:
+    with pytest.raises(InvalidJob, match="cannot be read: File name too long"):
+        transport.stage(own, texts={}, folders=[], inputs={"a": Path("/" + "x" * 300)})
+
+
 def test_a_fifo_among_the_inputs_is_refused_and_not_waited_for(transport: Transport, own: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(InvalidJob, match="neither a file nor a folder"):
@@ -251,7 +258,76 @@ def test_many_small_files_go_there_and_back(ssh: SshTransport, own_folder: str, 
     brought = ssh.bring(own_folder, tmp_path / "home-1")
     assert brought.files == 500
     assert contents(tmp_path / "home-1" / "many") == contents(tmp_path / "many")
-    assert ssh.exchanges == {"connect": 1, "stage": 2, "bring": 2, "sent": 500, "brought": 500}
+    assert ssh.exchanges == {"connect": 1, "stage": 3, "bring": 2, "sent": 500, "brought": 500}
+
+
+def test_a_job_of_small_files_is_staged_by_one_command(ssh: SshTransport, own_folder: str, tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text("#!/bin/sh\necho ran\n")
+    (tmp_path / "run.sh").chmod(0o755)
+    ssh.stage(
+        own_folder,
+        texts={"job/job.job": "queue\n"},
+        folders=["job/logs"],
+        inputs={"run.sh": tmp_path / "run.sh"},
+        private={"secret": "secret"},
+    )
+    assert ssh.exchanges == {"connect": 1, "stage": 1, "sent": 3}
+    said = ssh.run(["sh", "-c", "./run.sh; stat -c '%a %n' secret; find . -type d"], folder=own_folder, timeout=10).out
+    assert said.splitlines() == ["ran", "600 secret", ".", "./job", "./job/logs"]
+
+
+def test_a_job_is_staged_in_few_round_trips(server: Sshd, workspace: Path, tmp_path: Path) -> None:
+    # Given a line that is longer than any pause within what is said
+    (tmp_path / "input").write_text("input")
+    with line(server.port, 0.05) as long:
+        transport = server.transport(port=long.port)
+        folder = new_folder(transport, workspace)
+        transport.open()
+        before = long.turns
+
+        # When files are staged
+        transport.stage(folder, texts={"a": "a", "b": "b"}, folders=["c"], inputs={"input": tmp_path / "input"})
+
+        # Then one turn is for a channel and one for all the rest; the end of a channel may look like some more
+        assert 2 <= long.turns - before <= 5
+        transport.remove([folder])
+        transport.close()
+
+
+def test_what_an_upload_left_half_done_goes_with_the_next(
+    ssh: SshTransport, own_folder: str, tmp_path: Path, inputs: Path
+) -> None:
+    # Given what a cut may leave, and a link that a job has put there
+    ssh.stage(own_folder, texts={"kept": "kept"}, folders=[], inputs={})
+    for left in (f"mkdir {INCOMING} && echo half >{INCOMING}/0", f"mkdir other && ln -s other {INCOMING}"):
+        for what in ({"text": tmp_path / "text"}, {"all": inputs}):
+            (tmp_path / "text").write_text("text")
+            ssh.run(["sh", "-c", f"rm -rf other; {left}"], folder=own_folder, timeout=10)
+            ssh.stage(own_folder, texts={}, folders=[], inputs=what)
+            said = ssh.run(["sh", "-c", "ls -A; ls -A other || :"], folder=own_folder, timeout=10).out
+            assert INCOMING not in said
+    assert set(said.split()) == {"all", "kept", "other", "text"}
+
+
+def test_a_file_that_arrived_otherwise_gets_no_name(
+    condor_pool: CondorPool, own_folder: str, ssh: SshTransport, tmp_path: Path, inputs: Path
+) -> None:
+    # Given a host where tar writes something else than it is given
+    with folder() as place:
+        place.chmod(0o755)
+        (place / "tar").write_text(f'#!/bin/sh\n/bin/tar "$@" && echo more >>{INCOMING}/1\n')
+        (place / "tar").chmod(0o755)
+        with sshd(condor_pool.user, f"SetEnv PATH={place}:/usr/local/bin:/usr/bin:/bin\n") as server:
+            transport = server.transport()
+            for what in ({}, {"all": inputs}):
+                with pytest.raises(TransferFailed, match="b did not arrive whole"):
+                    transport.stage(own_folder, texts={"a": "a", "b": "b"}, folders=[], inputs=what)
+                assert transport.run(["ls", "-A"], folder=own_folder, timeout=10).out == ""
+            transport.close()
+
+    # Then a repeat ends well where it is as it should be
+    ssh.stage(own_folder, texts={"a": "a", "b": "b"}, folders=[], inputs={})
+    assert ssh.run(["cat", "a", "b"], folder=own_folder, timeout=10).out == "ab"
 
 
 def test_a_second_bring_fetches_nothing_and_a_corrupt_file_is_fetched_again(
@@ -298,20 +374,37 @@ def test_links_and_devices_of_a_hostile_tree_are_left_behind_and_named(
     assert sorted(brought.skipped) == ["'d' is a link.", "'f' is neither a file nor a folder.", "'p' is a link."]
 
 
+def test_what_a_job_has_locked_at_the_other_end_comes_home(ssh: SshTransport, own_folder: str, tmp_path: Path) -> None:
+    # Given files and folders that are locked, as a script of a workflow may leave them
+    texts = {"secret": "x", "f/f/x": "x", "g/x": "x", "h/x": "x", "h/i/x": "x"}
+    ssh.stage(own_folder, texts=texts, folders=[], inputs={})
+    ssh.run(["sh", "-c", "chmod 000 secret f/f f; chmod 600 g; chmod 300 h/i"], folder=own_folder, timeout=10)
+
+    # Then nothing is lost when they are removed there
+    brought = ssh.bring(own_folder, tmp_path / "home-1")
+    assert {name for name, content in contents(tmp_path / "home-1").items() if content} == set(texts)
+    assert brought.skipped == ()
+
+
 def test_what_cannot_be_read_at_the_other_end_is_left_behind_and_named(
     ssh: SshTransport, own_folder: str, tmp_path: Path
 ) -> None:
-    # Given files and folders that are locked, as a script of a workflow may leave them
-    texts = {"good": "good", "secret": "x", "f/x": "x", "g/x": "x", "h/x": "x", "h/i/x": "x"}
-    ssh.stage(own_folder, texts=texts, folders=[], inputs={})
-    ssh.run(["sh", "-c", "chmod 000 secret f; chmod 600 g; chmod 300 h/i"], folder=own_folder, timeout=10)
+    # Given a file and a folder of another account
+    ssh.stage(own_folder, texts={"good": "good", "secret": "x", "f/x": "x"}, folders=[], inputs={})
+    place = Path(ssh.run(["pwd"], folder=own_folder, timeout=10).out.strip())
+    if os.geteuid():
+        pytest.skip("Only root can have files of another account.")
+    for name in ("secret", "f"):
+        os.chown(place / name, 0, 0)
+        (place / name).chmod(0o700)
 
     # Then all the others come home
     brought = ssh.bring(own_folder, tmp_path / "home-1")
-    assert contents(tmp_path / "home-1") == {"good": (b"good", 0), "h": None, "h/x": (b"x", 0)}
+    assert contents(tmp_path / "home-1") == {"good": (b"good", 0)}
     assert sorted(brought.skipped) == [
-        f"{name!r} cannot be read at the submit host, so it did not come home." for name in ("f", "g", "h/i", "secret")
+        f"{name!r} cannot be read at the submit host, so it did not come home." for name in ("f", "secret")
     ]
+    shutil.rmtree(place)
 
 
 def test_a_file_that_cannot_be_read_at_the_other_end_is_sent_anew(
@@ -388,7 +481,7 @@ def test_a_cut_while_sending_leaves_no_half_file_and_a_repeat_ends_well(
 
         def cut() -> None:
             watcher = server.transport()
-            eventually(lambda: watcher.tails(own_folder, [f"{INCOMING}/0"], 1), 20)
+            eventually(lambda: watcher.tails(own_folder, [f"{INCOMING}/1"], 1), 20)
             server.cut()
 
         thread = threading.Thread(target=cut)
@@ -532,6 +625,17 @@ def test_a_full_disk_at_the_other_end_is_unavailable_and_said(
 
     # Then it is there
     assert ssh.run(["ls", "-A"], folder=small_disk, timeout=10).out == "big\n"
+
+
+@pytest.mark.parametrize("texts", [{f"{number}": "x" * 1000 for number in range(300)}, {"one": "x" * 500_000}])
+def test_a_disk_that_is_too_full_for_small_files_is_unavailable_and_said(
+    ssh: SshTransport, small_disk: str, texts: dict[str, str]
+) -> None:
+    ssh.run(["sh", "-c", "head -c 600000 /dev/zero >other"], folder=small_disk, timeout=10)
+    with pytest.raises(BackendUnavailable, match=r"no room is left .*: (.*No space left|.*Wrote only)"):
+        ssh.stage(small_disk, texts=texts, folders=[], inputs={})
+    assert ssh.exchanges["stage"] == 2
+    assert ssh.run(["ls", "-A"], folder=small_disk, timeout=10).out == "other\n"
 
 
 def test_an_upload_that_fails_leaves_nothing(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from jobsapi.backends.condor.transport.connection import fingerprint
 from jobsapi.backends.condor.transport.login import Login, private_key
-from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted
+from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted, LoginFailed
 from tests.backends.condor.transport.rig import PASSPHRASE, Sshd, sshd
 from tests.rig.condor import CondorPool
 from tests.rig.eventually import eventually
@@ -93,6 +94,11 @@ def test_a_key_that_is_not_authorized_is_refused(server: Sshd) -> None:
 def test_a_key_file_that_is_missing_is_named(server: Sshd) -> None:
     with pytest.raises(BackendUnavailable, match="private key /nowhere/id cannot be read: No such file"):
         logs_in(server, private_key_path="/nowhere/id")
+
+
+def test_a_key_in_the_home_of_nobody_is_named(server: Sshd) -> None:
+    with pytest.raises(LoginFailed, match="~nobody-of-that-name/id cannot be read: No such file"):
+        logs_in(server, private_key_path="~nobody-of-that-name/id")
 
 
 def test_a_file_that_is_no_key_is_named(server: Sshd) -> None:
@@ -218,6 +224,53 @@ def test_a_host_name_that_does_not_exist_is_unavailable_in_words(server: Sshd) -
         logs_in(server, host="a..b" + "x" * 70)
 
 
+@pytest.mark.parametrize("timeout", ["0", "-5", "nan", "inf", "1e10"])
+def test_a_time_out_that_nobody_can_wait_for_is_named(server: Sshd, timeout: str) -> None:
+    with pytest.raises(BackendUnavailable, match=f'The time-out "{timeout}" of the scheduler "submit host" is no time'):
+        Login.of(server.row(timeout=timeout))
+
+
+def test_an_account_of_the_workers_without_a_name_is_no_user_name(server: Sshd, monkeypatch: Any) -> None:
+    # Given a container that runs with a mere number
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with pytest.raises(BackendUnavailable, match='The scheduler "submit host" has no user name'):
+        Login.of(server.row(username=""))
+
+
+def test_an_address_in_brackets_is_an_address(server: Sshd) -> None:
+    login = Login.of(server.row(host="[::1]", port=22))
+    assert (login.host, login.place) == ("::1", "[::1]:22")
+
+
+def test_an_address_that_swallows_everything_leaves_time_for_the_next(server: Sshd, monkeypatch: Any) -> None:
+    # Given a host with two addresses, of which the first lets nobody in, nor says so
+    with socket.socket() as full, ExitStack() as queue:
+        full.bind(("127.0.0.2", server.port))
+        full.listen(0)
+        for _ in range(3):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        resolve = socket.getaddrinfo
+
+        def both(host: str, *args: Any, **options: Any) -> list[Any]:
+            return [each for address in ("127.0.0.2", "127.0.0.1") for each in resolve(address, *args, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        assert logs_in(server, host="two-addresses", timeout="4")
+
+
+def test_a_connection_that_is_cut_during_the_login_is_no_refusal(condor_pool: CondorPool) -> None:
+    # Given an sshd that takes no login at all, and says nothing of it
+    with sshd(condor_pool.user, "MaxAuthTries 1\n") as server:
+        stranger = server.make_key("stranger", "ed25519")
+        with pytest.raises(BackendUnavailable, match=r"closed the connection when .* logged in with the key") as caught:
+            logs_in(server, private_key_path=str(stranger))
+    assert not isinstance(caught.value, LoginFailed)
+
+
 def test_a_time_out_that_is_no_number_is_named(server: Sshd) -> None:
     with pytest.raises(BackendUnavailable, match='time-out "soon" of the scheduler "submit host"'):
         server.transport(timeout="soon")
@@ -259,6 +312,19 @@ def test_a_host_that_accepts_and_says_no_more_costs_the_time_out(server: Sshd, s
 def test_something_that_does_not_speak_ssh_is_unavailable(server: Sshd) -> None:
     with listener(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 200) as port, pytest.raises(BackendUnavailable):
         logs_in(server, port=port, timeout="2")
+
+
+def test_a_farewell_that_is_not_utf_8_is_unavailable(server: Sshd) -> None:
+    # Given a host that says good-bye in Latin-1 (RFC 4253, 11.1): code, words, language
+    words = "Verbindung verfällt".encode("latin-1")
+    payload = struct.pack(f">BII{len(words)}sI", 1, 2, len(words), words, 0)
+    padding = 16 - (len(payload) + 5) % 8
+    packet = struct.pack(">IB", len(payload) + padding + 1, padding) + payload + bytes(padding)
+    with (
+        listener(b"SSH-2.0-OpenSSH_9.2\r\n" + packet) as port,
+        pytest.raises(BackendUnavailable, match="cannot be reached over SSH"),
+    ):
+        logs_in(server, port=port, timeout="3")
 
 
 def test_an_sshd_that_is_frozen_costs_the_time_out(condor_pool: CondorPool) -> None:
