@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from jobsapi.models import CondorWorkflowJobNode, Job
+import pytest
+
+from jobsapi import lifecycle
+from jobsapi.models import CondorWorkflowJobNode, CondorWorkflowSubdagNode, Job
 from tests.rig.eventually import eventually
 
 
@@ -119,3 +122,62 @@ def test_a_node_is_held_released_and_stopped(manager, user, local, worker, scrip
     failed.get_job("B").stop()
 
     assert worker.ended(workflow).cached_status == "Error"
+
+
+def test_a_node_is_stopped_though_another_that_is_not_there_is_asked_for_too(manager, user, local, worker, scripts):
+    workflow = flow(manager, user, local, scripts, {"A": "sleep 600", "B": "sleep 600"})
+    workflow.get_job("B").add_parent(workflow.get_job("A"))
+    workflow.execute()
+    running = worker.until(workflow, all_running("A"))
+
+    for name in "AB":
+        running.get_job(name).stop()
+    ended = worker.ended(workflow)
+
+    assert ended.node_states["A"]["status"] == "ERR"
+    assert any("Node B is not at HTCondor now" in event.message for event in ended.events.all())
+
+
+def with_sub_dags(manager, user, scheduler, scripts, text):
+    """A workflow whose only node is a sub-DAG, whose only node is a sub-DAG of two nodes that run ``text``."""
+    script = scripts / "inner.sh"
+    script.write_text(f"#!/bin/sh\n{text}\n")
+    script.chmod(0o755)
+    texts = {
+        "inner.sub": f"executable = {script}\narguments = $(which)\nlog = inner.log\nqueue\n",
+        "deep.dag": 'JOB X inner.sub\nVARS X which="x"\nJOB Y inner.sub\nVARS Y which="y"\nPARENT X CHILD Y\n',
+        "middle.dag": "SUBDAG EXTERNAL DEEP deep.dag\n",
+    }
+    for name, each in texts.items():
+        (scripts / name).write_text(each)
+    workflow = manager.create_job("flow", user, job_type="CONDORWORKFLOW", scheduler=scheduler)
+    workflow.save()
+    files = [str(scripts / name) for name in texts]
+    CondorWorkflowSubdagNode(name="SD", workflow=workflow, dag_file="middle.dag", remote_input_files=files).save()
+    return workflow
+
+
+@pytest.mark.timeout(300)
+def test_sub_dags_that_nobody_has_seen_yet_are_paused_too_and_run_again_after_that_was_stopped(
+    manager, user, local, worker, scripts, condor_pool
+):
+    ran = scripts / "ran"
+    workflow = with_sub_dags(
+        manager, user, local, scripts, f"echo $1 >> {ran}; [ $1 = x ] || [ -e {scripts}/go ] || sleep 600"
+    )
+    workflow.execute()
+    worker.until(workflow, lambda found: found.native_id)
+    eventually(lambda: condor_pool.queue("-constraint", 'DAGNodeName == "Y" && JobStatus == 2'), timeout=90)
+    Job.objects.get(pk=workflow.pk).pause()
+    lifecycle.hold(workflow.pk)
+
+    paused = worker.until(workflow, "Paused")
+    assert {ad["JobStatus"] for ad in condor_pool.queue()} == {5}
+    paused.stop()
+    stopped = worker.ended(workflow)
+    assert stopped.cached_status == "Aborted"
+    (scripts / "go").touch()
+    stopped.resubmit()
+
+    assert worker.ended(workflow).cached_status == "Complete"
+    assert ran.read_text().split() == ["x", "y", "x", "y"]  # a DAGMan that is held when it is removed notes nothing

@@ -17,7 +17,7 @@ from jobsapi.backends.condor import ads
 from jobsapi.backends.condor.transport import transport_of
 from jobsapi.compute import create_condor_scheduler
 from jobsapi.exceptions import BackendUnavailable
-from jobsapi.models import Job, JobEvent, Scheduler
+from jobsapi.models import CondorWorkflowJobNode, Job, JobEvent, Scheduler
 from tests.lifecycle.conftest import time_passes
 from tests.rig.eventually import eventually
 from tests.rig.services import database_url, missing
@@ -229,7 +229,7 @@ def test_a_full_disk_at_the_other_end_is_told_of_and_the_job_goes_on_when_there_
     home = Path(f"~{condor_pool.user}").expanduser() / "jobsapi"
     job = execute(remote, script("ok.sh", "exit 0"))
     with full_disk(home):
-        with pytest.raises(BackendUnavailable, match="is full"):
+        with pytest.raises(BackendUnavailable, match=r"no room is left .*No space left on device"):
             lifecycle.submit(job.pk)
         assert Job.objects.get().cached_status == "Submitted"
         assert Scheduler.objects.get().last_error
@@ -346,3 +346,28 @@ def submit_by_hand(pool, executable, arguments=""):
     """The cluster of a job that somebody submits with the account of ours, but not through the portal."""
     text = f"executable = {executable}\narguments = {arguments}\nqueue\n"
     return pool.condor("condor_submit", "-terse", "-", cwd=Path("/tmp"), input=text).split(".")[0]
+
+
+def test_a_workflow_whose_end_was_seen_needs_no_history_any_more(
+    manager, user, local, worker, script, condor_pool, settings
+):
+    workflow = manager.create_job("flow", user, job_type="CONDORWORKFLOW", scheduler=local)
+    workflow.save()
+    path = script("ok.sh", "exit 0")
+    CondorWorkflowJobNode(
+        name="A", workflow=workflow, remote_input_files=[path], attributes={"executable": "ok.sh"}
+    ).save()
+    workflow.execute()
+    lifecycle.submit(workflow.pk)
+
+    def ready():
+        lifecycle.refresh(local.pk)
+        return Job.objects.get(pk=workflow.pk).cached_status == "Results-Ready"
+
+    eventually(ready, timeout=60)
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 0.0}
+    condor_pool.forget_history()
+
+    assert ready()
+    assert ready()
+    assert worker.ended(workflow).cached_status == "Complete"

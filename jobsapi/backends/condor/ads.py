@@ -31,6 +31,7 @@ ATTRIBUTES = (
     "JobCoolDownExpiration",
     "ServerTime",
     "ExitCode",
+    "JobSuccessExitCode",
     "ExitBySignal",
     "ExitSignal",
     "HoldReason",
@@ -70,6 +71,8 @@ QUESTION_MAX = 60_000
 """Characters of the list of parts that one question names."""
 THOROUGH_SCAN = 300_000
 """How many records are read before a job is called lost: 20 s."""
+NODES_AT_ONCE = 10_000
+"""How many records of nodes one refresh reads at most: each try of each part of a node is one, of some 700 bytes."""
 ASKED_AT_ONCE = 2_000
 """How many parts of one job a refresh asks the history for; the others wait for the next one."""
 
@@ -101,21 +104,21 @@ def queue_command(portal: str, identity: str, dagman_ids: Collection[int] = ()) 
 def history_command(
     identity: str,
     wanted: Mapping[int, Collection[int]],
-    dagmans: Mapping[int, int] | None = None,
+    dagmans: Collection[int] = (),
     scan: int | None = None,
 ) -> list[str]:
     """Ask the history for parts that have left the queue, by cluster.
 
     Only what is not recorded yet should be asked for (``observe.missing``): the history is read from its newest
     record backwards until as many were found, so that parts recorded long ago would crowd out those wanted. Of a
-    workflow that is part 0 of DAGMan's own cluster, and with it comes what is asked for in ``dagmans``: of so many jobs
-    of its nodes the records, which are the ones before its own.
+    workflow that is part 0 of DAGMan's own cluster; of those in ``dagmans`` the records of their nodes come with it,
+    which are the ones before its own.
     """
     asked = {cluster: sorted(numbers)[:ASKED_AT_ONCE] for cluster, numbers in wanted.items()}
     terms = [among(cluster, numbers) for cluster, numbers in asked.items()]
     if dagmans:
         terms.append(f"member(DAGManJobId, {listed(dagmans)})")
-    limit = sum(map(len, asked.values())) + sum((dagmans or {}).values())
+    limit = sum(map(len, asked.values())) + (NODES_AT_ONCE if dagmans else 0)
     bounds = ("-limit", str(max(limit, 1)), "-scanlimit", str(scan or SCAN))
     return _query("condor_history", ATTRIBUTES, f"{ours(identity)} && ({' || '.join(terms) or 'false'})", *bounds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobsapi.backends.base import Accepted, Adoption, Backend, Found, Observation, Packed, Result, Step, Tail
@@ -102,20 +102,20 @@ class CondorBackend(Backend):
         gone = ads_of(jobs, self.schedd.history(asked, flows) if asked else [])
         statuses = self._node_statuses(flows)
 
-        def look(job: Any) -> Observation | None:
+        def look(job: Any, given_up: Collection[int] = ()) -> Observation | None:
             if job.cluster_id in missing and job.cluster_id not in asked:
                 return Observation(Status(job._status))
             if job.is_workflow:
                 return observe_flow(job, present[job], gone[job], statuses.get(job), waiting)
             position = waiting.get(job.cluster_id)
-            return observe.observe_job(present[job], gone[job], job.backend_state, None, position)
+            return observe.observe_job(present[job], gone[job], job.backend_state, None, position, given_up)
 
         seen = {job: look(job) for job in jobs}
         if lost := [job for job in jobs if seen[job] is None and is_overdue(job)]:
             try:
-                wanted = {job.cluster_id: missing[job.cluster_id] for job in lost}
-                gone = ads_of(lost, self.schedd.history(wanted, lost, far=True))
-                seen |= {job: look(job) for job in lost}
+                asked = ads.affordable({job.cluster_id: missing[job.cluster_id] for job in lost})
+                gone = ads_of(lost, self.schedd.history(asked, lost, far=True))
+                seen |= {job: look(job, asked.get(job.cluster_id, ())) for job in lost}
             except BackendUnavailable:  # it takes too long: nobody can say that they are lost
                 seen |= {job: Observation(Status(job._status)) for job in lost}
         return {job: observation for job, observation in seen.items() if observation is not None}
@@ -134,11 +134,18 @@ class CondorBackend(Backend):
         self.schedd.release(marks_of(jobs), REASON, sub_dags=sub_dags_of(jobs))
 
     def control_parts(self, job: Any, verb: str, parts: Sequence[str]) -> None:
-        """See ``Backend``. Parts are procs by their number, or nodes by their name. Raises ``InvalidJob``."""
-        ids = nodes_of(job, parts) if job.is_workflow else [f"{job.native_id}.{part}" for part in parts]
+        """See ``Backend``. Parts are procs by their number, or nodes by their name.
+
+        Raises ``InvalidJob`` for nodes that HTCondor does not have now, when the others have been seen to.
+        """
+        clusters = nodes_of(job, parts) if job.is_workflow else {part: f"{job.native_id}.{part}" for part in parts}
+        ids = [each for each in clusters.values() if each]
         inner = [int(each) for each in ids if job.is_workflow and int(each) in sub_dags_of([job])]
         ask = {"cancel": self.schedd.remove, "hold": self.schedd.hold, "release": self.schedd.release}[verb]
-        ask(marks_of([job]), REASON, ids, inner)
+        if ids:
+            ask(marks_of([job]), REASON, ids, inner)
+        if absent := [part for part, cluster in clusters.items() if not cluster]:
+            raise InvalidJob(f"Node {', '.join(absent)} is not at HTCondor now, so nothing can be asked of it.")
 
     def fetch_results(self, job: Any) -> Result:
         """See ``Backend``. The result is its files: they are in ``job.folder`` when this returns, or when it fails."""

@@ -11,7 +11,7 @@ from jobsapi import clock, conf
 from jobsapi.backends.base import Observation
 from jobsapi.backends.condor import ads, node_status, observe
 from jobsapi.backends.condor.ads import Ad
-from jobsapi.exceptions import InvalidJob
+from jobsapi.status import Status
 
 if TYPE_CHECKING:
     from jobsapi.models import CondorJob, CondorWorkflow
@@ -32,25 +32,28 @@ def marks_of(jobs: Iterable[Any]) -> list[str]:
     return [job.submission_id.hex for job in jobs if job.submission_id]
 
 
-def nodes_of(job: CondorWorkflow, names: Iterable[str]) -> list[str]:
-    """The clusters of nodes. Raises ``InvalidJob`` for one that HTCondor does not have now."""
-    clusters = {name: str(job.node_states.get(name, {}).get("native_id") or "") for name in names}
-    if absent := [name for name, cluster in clusters.items() if not cluster]:
-        raise InvalidJob(f"Node {', '.join(absent)} is not at HTCondor now, so nothing can be asked of it.")
-    return list(clusters.values())
+def nodes_of(job: CondorWorkflow, names: Iterable[str]) -> dict[str, str]:
+    """The clusters of nodes by their names; empty for one that HTCondor has never had."""
+    return {name: str(job.node_states.get(name, {}).get("native_id") or "") for name in names}
 
 
 def missing_of(job: CondorJob | CondorWorkflow, present: Sequence[Ad]) -> set[int]:
     """The parts of a job's cluster that are not in the queue, nor known to have ended. DAGMan is one part."""
     if not job.is_workflow:
         return observe.missing(present, job.backend_state, None)
-    return set() if any(ads.number(ad, "ClusterId") == job.cluster_id for ad in present) else {0}
+    is_known = has_ended(job) or any(ads.number(ad, "ClusterId") == job.cluster_id for ad in present)
+    return set() if is_known else {0}
+
+
+def has_ended(job: CondorJob | CondorWorkflow) -> bool:
+    """Whether it was seen how its DAGMan has ended: nobody needs the history for that any more, which may forget it."""
+    return job._status == Status.RESULTS_READY and "outcome" in job.backend_state
 
 
 def is_overdue(job: CondorJob | CondorWorkflow) -> bool:
     """Whether it has been missing for so long that it would be called lost now."""
     grace = timedelta(seconds=conf.get("LOST_GRACE"))
-    return job.missing_since is not None and clock.now() - job.missing_since >= grace
+    return clock.CLOCK.settled and job.missing_since is not None and clock.now() - job.missing_since >= grace
 
 
 def ads_of(jobs: Iterable[Any], answer: Iterable[Ad]) -> Mapping[Any, list[Ad]]:
@@ -84,5 +87,7 @@ def observe_flow(
     """What is seen of a workflow whose DAGMan is in the queue, in the history, or nowhere."""
     own = [[ad for ad in each if ads.number(ad, "ClusterId") == job.cluster_id] for each in (present, gone)]
     dagman = next(iter(own[0] or own[1]), None)
+    if dagman is None and has_ended(job):
+        return Observation(Status.RESULTS_READY)
     nodes, records = ([ad for ad in each if ad is not dagman] for each in (present, gone))
     return observe.observe_workflow(dagman, not own[0], nodes, status, job.backend_state, waiting, records)

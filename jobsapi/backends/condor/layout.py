@@ -30,14 +30,16 @@ WITHOUT_EXECUTABLE = {"docker", "container", "vm", "grid"}
 DAGMANS_FILES = (".dagman.out", ".dagman.log", ".lib.out", ".lib.err", ".nodes.log", ".rescue*")
 """What DAGMan writes beside a DAG file, to look at when something is wrong."""
 AFTER_SWEEPING = """
-while IFS= read -r lock; do
-    pid=$(sed -n 's/^PID = //p' "./$lock" 2>/dev/null)
-    case $(ps -o args= -p "${pid:-0}" 2>/dev/null) in *dagman*) ;; *) rm -f "./$lock" ;; esac
-done <"$1"
-shift
+find . -type f -name '*.lock' -exec sh -c '
+    for lock; do
+        [ -e "${lock%.lock}.dagman.out" ] || continue
+        pid=$(sed -n "s/^PID = //p" "$lock")
+        case $(ps -o args= -p "${pid:-0}" 2>/dev/null) in *dagman*) ;; *) rm -f "$lock" ;; esac
+    done
+' sh {} +
 exec "$@"
 """
-"""Removes the lock files that are named in the file ``$1`` unless their DAGMan is running, then runs what follows.
+"""Removes the locks of DAGMans that are not running, those of sub-DAGs in sub-DAGs too, then runs what follows.
 
 A DAGMan that was killed or removed while it was held leaves its lock. The next one takes that for a crash, reads in the
 old log what the nodes have come to, and ends with that: well, if they had ended well, and without running anything.
@@ -113,7 +115,7 @@ def _job(job: CondorJob, staged: Staging | None) -> Layout:
 def _workflow(workflow: CondorWorkflow, staged: Staging | None) -> Layout:
     check_options(workflow.submit_options, for_dag=True)
     dag = dag_of(workflow)
-    texts, folders, locks = {dag.dag_file: str(dag)}, list[str](), [f"{dag.dag_file}.lock"]
+    texts, folders = {dag.dag_file: str(dag)}, list[str]()
     report_files: dict[str, str] = {}
     for node in dag.ordered:
         if isinstance(node.job, SubmitDescription):
@@ -122,17 +124,12 @@ def _workflow(workflow: CondorWorkflow, staged: Staging | None) -> Layout:
             texts[posixpath.join(node.folder, node.job.job_file)] = str(node.job)
             folders += _folders(node.job, node.folder)
             report_files |= dict.fromkeys(_report_files(node.job, node.folder) if workflow.reports else (), "")
-        elif node.keyword == "SUBDAG":
-            locks.append(f"{_path_of(node)}.lock")
     if staged is not None:
         _stage_nodes(workflow, dag, staged)
         staged.check_room({**texts, **report_files, workflow.MARK: ""}, folders, before=f"{dag.dag_file}.")
     resumes = workflow.resubmitted and not workflow.from_start
-    list_of_locks = f"{dag.dag_file}.locks"
-    if workflow.resubmitted:
-        texts[list_of_locks] = "".join(f"{lock}\n" for lock in locks)
     return Layout(
-        submit=_submit_dag(workflow, dag, list_of_locks, resumes=resumes),
+        submit=_submit_dag(workflow, dag, resumes=resumes),
         texts=texts,
         folders=tuple(dict.fromkeys(folders)),
         inputs=staged.inputs if staged is not None else {},
@@ -165,7 +162,7 @@ def _stage_nodes(workflow: CondorWorkflow, dag: Dag, staged: Staging) -> None:
             staged.add_unless_there(node.job.job_file, node.folder)
 
 
-def _submit_dag(workflow: CondorWorkflow, dag: Dag, list_of_locks: str, *, resumes: bool) -> tuple[str, ...]:
+def _submit_dag(workflow: CondorWorkflow, dag: Dag, *, resumes: bool) -> tuple[str, ...]:
     """``-update_submit`` takes the rescue DAG if DAGMan has left one, and minds no files of an earlier attempt.
 
     Without it, condor_submit_dag refuses where there are such files but no rescue DAG. ``-f`` puts rescue DAGs aside.
@@ -174,7 +171,7 @@ def _submit_dag(workflow: CondorWorkflow, dag: Dag, list_of_locks: str, *, resum
     appended = [word for line in (*marks, *_ends(dag)) for word in ("-append", line)]
     how = "-update_submit" if resumes else "-f"
     command = ("condor_submit_dag", how, *appended, *workflow.submit_options, dag.dag_file)
-    return ("sh", "-c", AFTER_SWEEPING, "sh", list_of_locks, *command) if workflow.resubmitted else command
+    return ("sh", "-c", AFTER_SWEEPING, "sh", *command) if workflow.resubmitted else command
 
 
 def _ends(dag: Dag) -> Iterator[str]:

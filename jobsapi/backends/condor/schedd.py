@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from jobsapi.backends.condor.layout import Layout
 
 Ids: TypeAlias = Collection[str] | None
-RECORDS = 4
-"""Records of the history that are read of each node of a workflow that has ended: its tries and its procs."""
 
 
 class Schedd:
@@ -46,12 +44,11 @@ class Schedd:
 
     def history(self, wanted: Mapping[int, Any], jobs: Iterable[Any], *, far: bool = False) -> list[Ad]:
         """The records of what has left the queue, those of nodes included; ``far`` back if nothing else helps."""
-        flows = (job for job in jobs if job.is_workflow and job.cluster_id in wanted)
-        nodes = {job.cluster_id: RECORDS * job.backend_state.get("parts", 1) for job in flows}
+        dagmans = [job.cluster_id for job in jobs if job.is_workflow and job.cluster_id in wanted]
         if far:
-            command = ads.history_command(self.identity, wanted, nodes, ads.THOROUGH_SCAN)
+            command = ads.history_command(self.identity, wanted, dagmans, ads.THOROUGH_SCAN)
             return self.ads(command, conf.get("TRANSFER_TIMEOUT"))
-        return self.ads(ads.history_command(self.identity, wanted, nodes))
+        return self.ads(ads.history_command(self.identity, wanted, dagmans))
 
     def clusters(self, marks: Iterable[str]) -> dict[str, int]:
         """The clusters that attempts have become, by the hex of their ``submission_id``.

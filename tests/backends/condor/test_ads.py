@@ -9,6 +9,7 @@ import pytest
 from jobsapi.backends.condor import parts
 from jobsapi.backends.condor.ads import (
     ASKED_AT_ONCE,
+    NODES_AT_ONCE,
     accepted,
     affordable,
     find_commands,
@@ -59,6 +60,12 @@ def test_the_history_is_asked_for_the_missing_parts_alone_and_for_no_more() -> N
     )
     assert option(command, "-limit") == 7
     assert option(command, "-scanlimit") > 0
+
+
+def test_with_a_workflow_come_its_nodes_whatever_number_of_parts_and_tries_they_have() -> None:
+    command = history_command(ME, {12: {0}, 13: {0}}, [13])
+    assert constraint(command).endswith(" || (ClusterId == 13 && (member(ProcId, {0}))) || member(DAGManJobId, {13}))")
+    assert option(command, "-limit") == 2 + NODES_AT_ONCE
 
 
 def test_a_question_to_the_history_stays_short_whatever_is_missing() -> None:

@@ -48,10 +48,10 @@ def test_something_else_tells_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("line", ["[\n", "]\n", "[\n]\n", "[", "\n", 'Type = "', "Type =\\", '\\"', " ", "a = 1;"])
 def test_a_long_file_of_nonsense_is_read_in_no_time(line: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     assert parse(line * 500_000) is None
     assert parse(f"[\n{line * 500_000}\n]\n") is None
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 10
 
 
 def test_what_is_whole_in_an_odd_file_is_told() -> None:

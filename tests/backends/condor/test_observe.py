@@ -367,3 +367,51 @@ def test_odd_ads_of_a_foreign_pool_raise_nothing(
                 json.dumps(seen.state)
                 state.update(seen.state)
     missing(queue, state, total)
+
+
+def test_parts_lost_beside_others_that_ended_count_as_failed_and_say_so() -> None:
+    state: dict[str, Any] = {}
+    see([], [done(0), done(2)], state, 4)
+    assert see([], [], state, 4) is None
+    seen = observe_job([], [], state, 4, None, {1, 3})
+    assert seen is not None
+    assert (seen.status, seen.state["outcome"], seen.progress_done) == (Status.RESULTS_READY, "VCP", 4)
+    assert seen.message == (
+        "2 of 4 parts failed: part 1: lost (in neither queue nor history); part 3: lost (in neither queue nor history)."
+    )
+    assert seen.state["ended"] == {"ok": "0,2", "bad": "1,3"}
+
+
+def test_parts_that_were_never_made_went_with_those_that_were_removed() -> None:
+    state: dict[str, Any] = {}
+    see([running(0), running(1)], [], state, 2_000)
+    see([], [removed(0), removed(1)], state, 2_000)
+    seen = observe_job([], [], state, 2_000, None, {2, 3})
+    assert seen is not None
+    assert (seen.status, seen.message) == (Status.ABORTED, "Stopped by fred.")
+
+
+def test_a_job_that_is_lost_as_a_whole_is_left_to_the_grace_period() -> None:
+    assert observe_job([], [], {}, 2, None, {0, 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "outcome", "words"),
+    [
+        (3, "COM", ""),
+        (0, "ERR", "Exit code 0 (success_exit_code is 3)."),
+        (None, "ERR", "HTCondor recorded no exit code."),
+    ],
+)
+def test_the_exit_code_that_the_job_names_is_the_good_one(exit_code: int | None, outcome: str, words: str) -> None:
+    state: dict[str, Any] = {}
+    seen = see([], [done(0, exit_code, JobSuccessExitCode=3)], state)
+    assert seen is not None
+    assert (state["outcome"], seen.message) == (outcome, words)
+
+
+def test_a_job_that_goes_on_after_it_was_suspended_says_so() -> None:
+    state: dict[str, Any] = {}
+    assert [
+        seen.message if (seen := see([running(0, JobStatus=status)], [], state)) else None for status in (2, 7, 2, 2)
+    ] == ["", "Suspended on its machine.", "Runs again after it was suspended.", ""]

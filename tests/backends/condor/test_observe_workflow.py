@@ -125,6 +125,7 @@ def test_one_held_node_beside_others_makes_it_various_with_the_reason(pool: Reco
 
 
 def test_a_held_workflow_is_paused_with_all_its_nodes_and_goes_on_when_released(pool: Recorded) -> None:
+    assert seen_at(pool, "allheld", "mid").status is Status.VARIOUS  # there may be more below the sub-DAG
     held = seen_at(pool, "allheld", "mid")
     assert (held.status, held.held) == (Status.PAUSED, 5)
     assert held.message.startswith("Held: Paused in the 'portal' (by user condoruser) (1/0). 0 of 4 nodes done")
@@ -259,6 +260,96 @@ def test_without_a_file_dagmans_own_counts_decide(ad: dict[str, Any], outcome: s
     assert seen is not None
     assert seen.status is Status.RESULTS_READY
     assert seen.state["outcome"] == outcome
+
+
+def record(name: str, proc: int = 0, **more: Any) -> dict[str, Any]:
+    """What the history has of a part of a node."""
+    return node(name, 4, ProcId=proc, **{"ExitCode": 0, "RemoteWallClockTime": 2.0, "LastRemoteHost": "a@m0", **more})
+
+
+def ended(status: NodeStatuses | None, records: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """The nodes of a workflow that has ended."""
+    seen = observe_workflow(dagman(JobStatus=4, **more), True, [], status, {}, None, records)
+    assert seen is not None
+    found: dict[str, Any] = seen.state["nodes"]
+    return found
+
+
+def test_a_node_of_many_parts_is_told_of_as_a_whole_and_fails_with_the_code_that_dagman_names() -> None:
+    details = "Job proc (8.1.0) failed with status 4"
+    status = NodeStatuses(100, {"A": Node(NodeState.ERROR, details)})
+    machines = [f"slot1@m{number}" for number in range(6)]
+    records = [
+        record("A", proc, ExitCode=4 if proc == 1 else 0, LastRemoteHost=machines[proc], ResidentSetSize=1024 * proc)
+        for proc in reversed(range(6))
+    ]
+    found = ended(status, [*records, record("A", ClusterId=7, RemoteWallClockTime=50.0, ExitCode=9)], ExitCode=1)
+    assert found["A"] == {
+        "status": "ERR",
+        "message": "Part 1: exit code 4.",
+        "exit_code": 4,
+        "native_id": "8",
+        "where": "m0, m1, m2, 3 more",
+        "run_time": 12,
+        "memory": 5,
+    }
+
+
+def test_a_node_of_which_dagman_names_no_code_has_that_of_its_first_failed_part() -> None:
+    records = [record("A", 1, ExitBySignal=True, ExitSignal=9, ExitCode=None), record("A", 0), record("B", ExitCode=5)]
+    found = ended(file(A=NodeState.ERROR, B=NodeState.DONE), records, ExitCode=1)
+    assert (found["A"]["exit_signal"], "exit_code" in found["A"]) == (9, False)
+    assert (found["B"]["status"], found["B"]["exit_code"]) == ("COM", 5)
+
+
+def test_where_a_node_runs_is_told_while_it_does_and_stays_when_it_has_ended() -> None:
+    seen = observe_workflow(dagman(), False, [node("A", 2, RemoteHost="slot1@m7")], file(A=NodeState.SUBMITTED), {})
+    assert seen is not None
+    assert seen.state["nodes"]["A"] == {"status": "RUN", "native_id": "8", "where": "m7"}
+    later = observe_workflow(dagman(), False, [], file(A=NodeState.DONE), seen.state)
+    assert later is not None
+    assert later.state["nodes"]["A"] == {"status": "COM", "native_id": "8", "where": "m7"}
+
+
+def test_without_a_file_the_nodes_of_a_workflow_that_ended_well_have_ended_well() -> None:
+    counts = {"ExitCode": 0, "DAG_Status": 0, "DAG_NodesTotal": 2, "DAG_NodesDone": 2, "DAG_NodesFailed": 0}
+    found = ended(None, [record("A"), record("B", ExitCode=1)], **counts)  # a POST script said that B is well
+    assert [found[name]["status"] for name in "AB"] == ["COM", "COM"]
+
+
+def test_without_a_file_the_records_of_nodes_tell_how_they_have_ended() -> None:
+    counts = {"ExitCode": 1, "DAG_Status": 2, "DAG_NodesTotal": 3, "DAG_NodesDone": 1, "DAG_NodesFailed": 1}
+    seen = observe_workflow(
+        dagman(JobStatus=4, **counts),
+        True,
+        [],
+        None,
+        {"nodes": {"A": {"status": "RUN"}, "B": {"status": "SUB"}, "C": {"status": "PEN"}}},
+        None,
+        [record("A"), record("B", ExitCode=3, ClusterId=9)],
+    )
+    assert seen is not None
+    found = seen.state["nodes"]
+    assert {name: found[name]["status"] for name in "ABC"} == {"A": "COM", "B": "ERR", "C": "ABT"}
+    assert (found["B"]["message"], found["B"]["exit_code"]) == ("Exit code 3.", 3)
+
+
+def test_a_held_dagman_whose_nodes_go_on_is_not_paused() -> None:
+    ad = dagman(JobStatus=5, HoldReason="Asked for", HoldReasonCode=1)
+    below = node("Y", 2, DAGManJobId=8)
+    seen = observe_workflow(ad, False, [node("SD", 5, JobUniverse=7), below], file(SD=NodeState.SUBMITTED), {})
+    assert seen is not None
+    assert (seen.status, seen.message[:24]) == (Status.VARIOUS, "Held: Asked for (1/0). 0")
+
+
+def test_a_held_sub_dag_is_paused_when_its_nodes_have_been_looked_for() -> None:
+    ads = [node("SD", 5, JobUniverse=7)]
+    first = observe_workflow(dagman(JobStatus=5), False, ads, file(SD=NodeState.SUBMITTED), {})
+    assert first is not None
+    assert first.status is Status.VARIOUS
+    second = observe_workflow(dagman(JobStatus=5), False, ads, file(SD=NodeState.SUBMITTED), first.state)
+    assert second is not None
+    assert second.status is Status.PAUSED
 
 
 def test_a_dagman_left_in_the_queue_after_its_end_has_ended() -> None:

@@ -6,14 +6,14 @@ What has ended leaves the queue one part after the other, so ``state`` (the job'
 one part; ``hold``: reason, code, subcode and number of what is held; ``removed``: HTCondor's reason for a removal;
 ``where``: machines; ``started``: when the first part did; ``run_time``: seconds, of all ended parts together;
 ``memory``: MB, of the part that used most (``memory_ended``: of those that have ended, exactly);
-``position``: how many of our idle jobs come before it; ``outcome`` and ``outcome_message``: a status code and words for
-when the results have been fetched.
+``position``: how many of our idle jobs come before it; ``suspended``: whether it is, on its machine; ``outcome`` and
+``outcome_message``: a status code and words for when the results have been fetched.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,21 +44,31 @@ FAILED_SHOWN = 5
 """How many of them a message names."""
 MACHINES_KEPT = 10
 
+LOST = "lost (in neither queue nor history)"
 WORDS = {Status.RUNNING: "running", Status.SUBMITTED: "waiting", Status.PAUSED: "held"}
 SPECIAL = {SUSPENDED: "Suspended on its machine.", TRANSFERRING: "Its output files are being transferred."}
+CONTINUED = "Runs again after it was suspended."
 OUTCOMES = {"ok": Status.COMPLETE, "bad": Status.ERROR, "removed": Status.ABORTED}
 
 
 def observe_job(
-    queue: Sequence[Ad], history: Sequence[Ad], state: Mapping[str, Any], total: int | None, position: int | None = None
+    queue: Sequence[Ad],
+    history: Sequence[Ad],
+    state: Mapping[str, Any],
+    total: int | None,
+    position: int | None = None,
+    lost: Collection[int] = (),
 ) -> Observation | None:
     """What is seen of a job; None when neither queue nor history has anything new of it and parts are missing.
 
     ``queue`` and ``history`` hold the ads of its own cluster. ``total`` is how many parts were asked for, which
-    HTCondor's own count overrules. ``position`` comes from ``positions``.
+    HTCondor's own count overrules. ``position`` comes from ``positions``. ``lost``: parts that have been missing for
+    too long. Where other parts are known to have ended they count as failed; a job lost as a whole stays None.
     """
     total = _total((*queue, *history), state, total)
     ended, fresh = _ended(queue, history, state)
+    if lost and not queue and _all(ended):
+        _give_up(lost, total, ended, fresh)
     gone = _all(ended)
     now = {proc: ad for ad in queue if (proc := number(ad, "ProcId")) is not None and proc not in gone}
     if not now and not fresh and len(gone) < total:
@@ -74,6 +84,9 @@ def observe_job(
         parts_now = _Parts(total, ended, now, phases, held)
         status = _status(parts_now)
         message = _going(status, parts_now, found["failed"], position)
+    found["suspended"] = message == SPECIAL[SUSPENDED] or None
+    if status is Status.RUNNING and not message and state.get("suspended"):
+        message = CONTINUED  # no message would leave the one that it is suspended
     found["hold"] = hold_of(held)
     found["position"] = position if status is Status.SUBMITTED else None
     return Observation(
@@ -123,6 +136,16 @@ def _ended(
             fresh[proc] = (ad, end_of(ad))
             ended[fresh[proc][1].outcome].add(proc)
     return ended, fresh
+
+
+def _give_up(lost: Iterable[int], total: int, ended: Mapping[str, set[int]], fresh: dict[int, tuple[Ad, End]]) -> None:
+    """Count missing parts as failed. Those that were to be made later went with what was removed before."""
+    known = _all(ended)
+    unmade = set(range(max(known) + 1, total)) if ended["removed"] else set()
+    ended["removed"].update(unmade)
+    for proc in set(lost) - known - unmade:
+        fresh[proc] = {}, End("bad", LOST)
+        ended["bad"].add(proc)
 
 
 def _all(ended: Mapping[str, set[int]]) -> set[int]:

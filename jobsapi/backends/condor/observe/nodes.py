@@ -27,6 +27,7 @@ STATUSES: Mapping[NodeState, Status] = {
     NodeState.FUTILE: Status.ABORTED,
 }
 """What DAGMan's word means to a user. Pending: DAGMan has not submitted it yet."""
+MACHINES_SHOWN = 3
 SCRIPTS = {NodeState.PRERUN: "Its PRE script runs.", NodeState.POSTRUN: "Its POST script runs."}
 
 
@@ -38,6 +39,15 @@ class _Parts:
     phases: Mapping[Status, int]
     hold: str
     """Why the first held one is held."""
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """The newest try of a node, as the history has it."""
+
+    cluster: int
+    parts: Sequence[Ad]
 
 
 def nodes_of(queue: Iterable[Ad], dagman: int) -> list[Ad]:
@@ -70,37 +80,62 @@ def node_states(
 ) -> dict[str, dict[str, Any]]:
     """All that is known of each node, as it is kept in the state. ``records``: of its jobs that have left the queue."""
     queued = {} if ended else _by_node(dagman, ads)
-    if status is None:
-        listed: dict[str, Node | None] = dict.fromkeys([*before, *(name for name in queued if name not in before)])
-    else:
-        listed = dict(status.nodes)
     ran = _newest(dagman, records)
-    return {
-        name: _node(node, queued.get(name), before.get(name) or {}, ended=ended) | ran.get(name, {})
-        for name, node in listed.items()
-    }
+    listed: Mapping[str, Node | None]
+    if status is not None:
+        listed = status.nodes
+    else:
+        listed = dict.fromkeys([*before, *queued, *ran])
+        if ended:
+            before = {name: _without_word(dagman, before.get(name) or {}, ran.get(name)) for name in listed}
+    told = {name: _node(node, queued.get(name), before.get(name) or {}, ended=ended) for name, node in listed.items()}
+    return told | {name: _with_record(told[name], run) for name, run in ran.items() if name in told}
 
 
-def _newest(dagman: Ad, records: Sequence[Ad]) -> dict[str, dict[str, Any]]:
-    """How the last try of each node of this DAGMan ran."""
+def _newest(dagman: Ad, records: Sequence[Ad]) -> dict[str, _Try]:
+    """The last try of each node of this DAGMan."""
     own = number(dagman, "ClusterId")
-    by_name: dict[str, Ad] = {}
+    tries: defaultdict[str, defaultdict[int, list[Ad]]] = defaultdict(lambda: defaultdict(list))
     for ad in records:
-        name = text(ad, "DAGNodeName")
-        if name and number(ad, "DAGManJobId") == own:
-            by_name[name] = max(by_name.get(name, ad), ad, key=lambda each: number(each, "ClusterId") or 0)
-    return {name: _record(ad) for name, ad in by_name.items()}
+        name, cluster = text(ad, "DAGNodeName"), number(ad, "ClusterId")
+        if name and cluster is not None and number(ad, "DAGManJobId") == own:
+            tries[name][cluster].append(ad)
+    return {name: _Try(max(clusters), clusters[max(clusters)]) for name, clusters in tries.items()}
 
 
-def _record(ad: Ad) -> dict[str, Any]:
-    told = {
-        "native_id": str(number(ad, "ClusterId") or ""),
-        **end_of(ad).facts,
-        "where": machine_of(ad),
-        "run_time": number(ad, "RemoteWallClockTime"),
-        "memory": megabytes(ad),
+def _with_record(told: Mapping[str, Any], run: _Try) -> dict[str, Any]:
+    """What is told of a node, with how its newest try ran, all its parts together. DAGMan's own word goes first."""
+    parts = sorted(run.parts, key=lambda ad: number(ad, "ProcId") or 0)
+    ends = [end_of(ad) for ad in parts]
+    failed = [end.facts for end in ends if end.outcome == "bad"]
+    facts = {} if {"exit_code", "exit_signal"} & told.keys() else [*failed, ends[0].facts][0]
+    ran = {
+        "native_id": str(max(run.cluster, int(told.get("native_id") or 0))),
+        "where": _machines(parts),
+        "run_time": sum(number(ad, "RemoteWallClockTime") or 0 for ad in parts),
+        "memory": max(map(megabytes, parts)),
     }
-    return {key: value for key, value in told.items() if value not in (None, "")}
+    return {**told, **facts, **{key: value for key, value in ran.items() if value != ""}}
+
+
+def _machines(ads: Iterable[Ad]) -> str:
+    """Where parts of a node run or ran: the first few machines."""
+    found = list(dict.fromkeys(filter(None, map(machine_of, ads))))
+    more = [f"{len(found) - MACHINES_SHOWN} more"] if len(found) > MACHINES_SHOWN else []
+    return ", ".join(found[:MACHINES_SHOWN] + more)
+
+
+def _without_word(dagman: Ad, before: Mapping[str, Any], run: _Try | None) -> Mapping[str, Any]:
+    """What is known of a node of a workflow that has ended when DAGMan's file cannot be read: from other sources."""
+    done, failed, total = (number(dagman, f"DAG_Nodes{which}") for which in ("Done", "Failed", "Total"))
+    if number(dagman, "ExitCode") == 0 and not failed and total and done == total:
+        return {**before, "status": Status.COMPLETE.value}
+    if run is None or Status(before.get("status", Status.PENDING)) in (Status.COMPLETE, Status.ERROR):
+        return before
+    bad = [end.words for end in map(end_of, run.parts) if end.outcome != "ok"]
+    if bad:
+        return {**before, "status": Status.ERROR.value, "message": words.sentence(bad[0])}
+    return {**before, "status": Status.COMPLETE.value}
 
 
 def _by_node(dagman: Ad, ads: Sequence[Ad]) -> dict[str, _Parts]:
@@ -122,7 +157,8 @@ def _by_node(dagman: Ad, ads: Sequence[Ad]) -> dict[str, _Parts]:
         phases = Counter(phase_of(ad) for ad in members)
         held = [ad for ad in (*members, *below) if phase_of(ad) is Status.PAUSED]
         phases[Status.PAUSED] = len(held)
-        parts[name] = _Parts(newest, phases, words.held(held[0]) if held else "")
+        running = [ad for ad in members if phase_of(ad) is Status.RUNNING]
+        parts[name] = _Parts(newest, phases, words.held(held[0]) if held else "", _machines(running))
     return parts
 
 
@@ -138,8 +174,7 @@ def _node(node: Node | None, parts: _Parts | None, before: Mapping[str, Any], *,
         told = {"status": STATUSES[node.state].value}
         if node.retries:
             told["retries"] = node.retries
-        if "native_id" in before:
-            told["native_id"] = before["native_id"]
+        told |= {key: before[key] for key in ("native_id", "where") if key in before}
         told |= _details(node)
     if parts is not None:
         told["native_id"] = str(parts.cluster)
@@ -156,7 +191,7 @@ def _node(node: Node | None, parts: _Parts | None, before: Mapping[str, Any], *,
 def _queued(parts: _Parts) -> dict[str, Any]:
     held, running = parts.phases.get(Status.PAUSED, 0), parts.phases.get(Status.RUNNING, 0)
     waiting = parts.phases.get(Status.SUBMITTED, 0)
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"where": parts.where} if parts.where else {}
     if held:
         told["held"] = held
     if held and not running and not waiting:

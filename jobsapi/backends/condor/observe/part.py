@@ -40,7 +40,8 @@ class End:
 def end_of(ad: Ad) -> End:
     """How a part ended whose ad is in the history, or completed in the queue.
 
-    An exit code of 0 alone is well: HTCondor calls completed whatever has run to some end.
+    HTCondor calls completed whatever has run to some end. Well is an exit code of 0 alone, or the one that the job's
+    description names (``success_exit_code``).
     """
     if number(ad, "JobStatus") == REMOVED:
         return End("removed", text(ad, "RemoveReason") or "removed from HTCondor's queue")
@@ -51,7 +52,9 @@ def end_of(ad: Ad) -> End:
         return End("bad", words.killed(by_signal or 0), {"exit_signal": by_signal or 0})
     if exit_code is None:
         return End("bad", "HTCondor recorded no exit code")
-    return End("ok" if exit_code == 0 else "bad", words.exited(exit_code), {"exit_code": exit_code})
+    well = number(ad, "JobSuccessExitCode") or 0
+    meaning = f" (success_exit_code is {well})" if well and exit_code != well else ""
+    return End("ok" if exit_code == well else "bad", words.exited(exit_code) + meaning, {"exit_code": exit_code})
 
 
 def phase_of(ad: Ad) -> Status:

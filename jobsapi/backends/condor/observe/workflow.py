@@ -59,7 +59,8 @@ def observe_workflow(
     if ended:
         seen, message = _ended(dagman, told, counts, total, found)
     else:
-        seen, message = _going(dagman, nodes, told, counts, total, positions or {}, found)
+        unseen = found["sub_dags"] != (state.get("sub_dags") or [])
+        seen, message = _going(dagman, nodes, told, counts, total, positions or {}, found, unseen=unseen)
     done = sum(counts[each] for each in (Status.COMPLETE, Status.ERROR, Status.ABORTED))
     return Observation(
         seen,
@@ -80,8 +81,12 @@ def _going(
     total: int | None,
     positions: Mapping[int, int],
     found: dict[str, Any],
+    *,
+    unseen: bool,
 ) -> tuple[Status, str]:
     """Status and message of a workflow whose DAGMan is in the queue.
+
+    ``unseen``: there are sub-DAGs of which this is the first that is heard, so that their nodes were not asked for.
 
     Running means that work goes on as it should. It is Various only when some nodes failed or are held while others go
     on, and Paused when nothing goes on until somebody releases what is held.
@@ -96,7 +101,9 @@ def _going(
             f"being removed from the queue: {reason}" if reason else "being removed"
         )
     if number(dagman, "JobStatus") == HELD:
-        return Status.PAUSED, f"{words.held(dagman)}. {message}" if message else words.held(dagman)
+        goes_on = unseen or any(number(ad, "JobStatus") not in (HELD, REMOVED, COMPLETED) for ad in ads)
+        why = f"{words.held(dagman)}. {message}" if message else words.held(dagman)
+        return (Status.VARIOUS if goes_on else Status.PAUSED), why
     if phase_of(dagman) is Status.SUBMITTED:
         return (Status.RUNNING if busy else Status.SUBMITTED), _not_started(dagman)
     ready = busy or waiting or _ready(nodes, counts, total)
