@@ -47,6 +47,11 @@ def check_name(name: Any) -> None:
             raise InvalidJob(f"The job's name {shown(name)} has {sign} in it. Choose a name without.")
 
 
+def without_blanks(name: Any) -> Any:
+    """A node's name as condorpy writes it to the DAG file, where a blank would end it: with "_" for each blank."""
+    return name.replace(" ", "_") if isinstance(name, str) else name
+
+
 def check_node_name(name: Any) -> None:
     """Raises ``InvalidJob`` for a node's name that DAGMan would not take, or take for something else."""
     check_text("The node's name", name)

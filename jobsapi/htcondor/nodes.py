@@ -51,6 +51,9 @@ def check_node_options(node: Any) -> None:
             check_int(f"{node.name}: {option}", value, least, most)
     if node.abort_dag_on_return_value is not None and node.abort_dag_on is None:
         raise InvalidJob(f"{node.name}: abort_dag_on_return_value says nothing without abort_dag_on. Set that too.")
+    for option in ("noop", "done"):
+        if getattr(node, option) not in (True, False, None):  # "no" would count as yes
+            raise InvalidJob(f"{node.name}: {option} is {shown(getattr(node, option))}. Give it True or False.")
     if node.category:
         check_category(f"{node.name}: category", node.category)
     for kind in ("pre_script", "post_script"):

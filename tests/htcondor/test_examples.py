@@ -2,13 +2,65 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 from jobsapi import lifecycle
-from jobsapi.models import CondorWorkflowJobNode
+from jobsapi.models import CondorWorkflowJobNode, SchedulerAssignment
 from tests.rig.eventually import eventually
+
+EXAMPLE = """
+# create a new job from the job manager
+job = job_manager.create_job(
+    name='myjob_{id}',  # required
+    user=request.user,  # required
+    job_type='CONDOR',  # required
+
+    # any other properties can be passed in as kwargs
+    attributes=dict(attribute1='attr1'),
+    condorpy_template_name='vanilla_transfer_files',
+    remote_input_files=(
+        os.path.join(app_workspace, 'my_script.py'),
+        os.path.join(app_workspace, 'input_1'),
+        os.path.join(app_workspace, 'input_2')
+    )
+)
+
+# properties can also be added after the job is created
+job.extended_properties = {'one': 1, 'two': 2}
+
+# each job type may provided methods to further specify the job
+job.set_attribute('executable', 'my_script.py')
+
+# save or execute the job
+job.save()
+# or
+job.execute()
+"""
+"""As it stands in the reference. It names no scheduler."""
 
 
 def test_the_example_of_the_reference_runs_as_it_stands(manager, user, place, worker, scripts, script):
+    script("my_script.py", "echo done | tee output.txt")
+    (scripts / "input_1").write_text("one\n")
+    (scripts / "input_2").write_text("two\n")
+    SchedulerAssignment.objects.create(package="tests", setting="pool", scheduler=place)
+    names = {
+        "job_manager": manager,
+        "request": SimpleNamespace(user=user),
+        "os": os,
+        "app_workspace": str(scripts),
+    }
+
+    exec(EXAMPLE, names)
+    ended = worker.ended(names["job"])
+
+    assert (ended.cached_status, ended.status_message, ended.scheduler) == ("Complete", "", place)
+    assert ended.extended_properties == {"one": 1, "two": 2}
+    assert Path(ended.initial_dir, "output.txt").read_text() == "done\n"
+    assert {path.name for path in ended.folder.iterdir()} >= {"my_script.py", "input_1", "input_2"}
+
+
+def test_the_example_of_the_reference_hands_its_inputs_on(manager, user, place, worker, scripts, script):
     app_workspace = str(scripts)
     script("my_script.py", "cat input_1 input_2 > output.txt; echo done; echo careful >&2")
     (scripts / "input_1").write_text("one\n")

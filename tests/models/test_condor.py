@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from jobsapi import lifecycle
 from jobsapi.compute import create_condor_scheduler
@@ -22,6 +23,7 @@ from jobsapi.models import (
     CondorWorkflowSubdagNode,
     Job,
     PartWish,
+    SchedulerAssignment,
 )
 from jobsapi.testing import FakeBackend
 
@@ -37,6 +39,17 @@ def pool(db):
     scheduler = create_condor_scheduler("pool", "")
     scheduler.save()
     return scheduler
+
+
+@pytest.fixture
+def remote_host(db):
+    scheduler = create_condor_scheduler("remote", "submit.example.org", "ada")
+    scheduler.save()
+    return scheduler
+
+
+def assigned(scheduler):
+    SchedulerAssignment.objects.create(package="tests", setting="pool", scheduler=scheduler)
 
 
 @pytest.fixture
@@ -69,6 +82,12 @@ def node(workflow, name, cls=CondorWorkflowJobNode, **kwargs):
     made = cls(name=name, workflow=workflow, **kwargs)
     made.save()
     return made
+
+
+@pytest.fixture
+def described(settings, silent):
+    """What is said of jobs and nodes is made up by HTCondor's own backend; nothing is submitted."""
+    settings.JOBSAPI = {**settings.JOBSAPI, "BACKENDS": {"condor": "jobsapi.backends.condor.CondorBackend"}}
 
 
 class TestJob:
@@ -138,6 +157,64 @@ class TestJob:
         with pytest.raises(SchedulerMissing, match="A CondorJob needs a CondorScheduler"):
             make(scheduler=scheduler)
 
+    def test_without_a_scheduler_it_goes_to_this_machines_own(self, make, pool, remote_host):
+        assigned(remote_host)
+        job = make(scheduler=None, attributes={"executable": "/bin/true"})
+        job.save()
+        assert job.scheduler is None
+
+        job.execute()
+
+        assert (CondorJob.objects.get().scheduler, job.scheduler.is_local) == (pool, True)
+
+    def test_without_one_on_this_machine_it_goes_to_the_one_that_its_app_is_assigned(self, make, pool, remote_host):
+        pool.delete()
+        assigned(remote_host)
+        SchedulerAssignment.objects.create(package="elsewhere", setting="pool", scheduler=remote_host)
+        job = make(scheduler=None, attributes={"executable": "/bin/true"})
+
+        job.execute()
+
+        assert CondorJob.objects.get().scheduler == remote_host
+
+    @pytest.mark.parametrize("there", ["none", "two", "one of another app", "one that was given up"])
+    def test_where_it_is_not_clear_which_it_says_how_to_get_one(self, make, pool, remote_host, there):
+        if there == "two":
+            create_condor_scheduler("second", "localhost").save()
+        elif there == "one that was given up":
+            CondorScheduler.objects.filter(pk=pool.pk).update(given_up_at=timezone.now())
+        else:
+            pool.delete()
+        if there == "one of another app":
+            SchedulerAssignment.objects.create(package="elsewhere", setting="pool", scheduler=remote_host)
+        job = make(scheduler=None, attributes={"executable": "/bin/true"})
+
+        with pytest.raises(SchedulerMissing, match=r"app\.get_scheduler"):
+            job.execute()
+
+        assert (job.pk, Job.objects.count()) == (None, 0)
+
+    def test_paths_are_taken_as_text(self, make):
+        job = make(attributes={"executable": Path("/bin/cat"), "transfer_input_files": (Path("../a"), "../b")})
+        job.set_attribute("input", Path("a"))
+        job.save()
+
+        assert CondorJob.objects.get().attributes == {
+            "executable": "/bin/cat",
+            "transfer_input_files": ["../a", "../b"],
+            "input": "a",
+        }
+
+    def test_a_number_of_procs_may_come_from_a_form(self, make):
+        job = make(attributes={"executable": "/bin/true"}, num_jobs="3")
+        assert job.num_jobs == 3
+
+        job.execute(queue="4")
+
+        assert CondorJob.objects.get().num_jobs == 4
+        with pytest.raises(InvalidJob, match="num_jobs is 'many'"):
+            make(num_jobs="many")
+
     def test_what_a_processing_function_returns_is_its_result(self, make):
         with_function, without = make(process_results_function="tests.lifecycle.functions.slow"), make()
 
@@ -202,9 +279,94 @@ class TestWorkflow:
 
     def test_two_nodes_of_one_name_are_refused_in_words(self, workflow):
         node(workflow, "A")
+        second = node(workflow, "B")
 
         with pytest.raises(InvalidJob, match="has a node “A” already"):
             node(workflow, "A")
+        second.name = "A"
+        with pytest.raises(InvalidJob, match="has a node “A” already"):
+            second.save()
+
+    def test_a_blank_in_a_nodes_name_becomes_what_condorpy_makes_of_it(self, workflow, described):
+        made = node(workflow, "Prep my Data", attributes={"executable": "/bin/true"})
+
+        assert (made.name, workflow.get_job("Prep my Data")) == ("Prep_my_Data", made)
+        assert str(made.condorpy_node) == "JOB Prep_my_Data Prep_my_Data.job\n"
+        with pytest.raises(InvalidJob, match="has a node “Prep_my_Data” already"):
+            node(workflow, "Prep_my Data")
+
+    def test_a_parent_in_another_workflow_that_nobody_has_checked_is_refused(self, workflow, make, described):
+        other = make("other", "CONDORWORKFLOW")
+        other.save()
+        child = node(workflow, "A", attributes={"executable": "/bin/true"})
+        child.parent_nodes.add(stranger := node(other, "X"))
+        assert workflow.graph()[0].parent_names == [f"node {stranger.pk} of another workflow"]
+
+        with pytest.raises(InvalidJob, match=f"A waits for node {stranger.pk} of another workflow, which"):
+            workflow.execute()
+
+        assert CondorWorkflow.objects.get(pk=workflow.pk).cached_status == "Pending"
+
+    @pytest.mark.parametrize("parent", [None, "A", 7])
+    def test_what_is_no_node_is_nobodys_parent(self, workflow, parent):
+        with pytest.raises(InvalidJob, match="is no node, so A cannot wait for it"):
+            node(workflow, "A").add_parent(parent)
+
+    def test_a_node_of_what_is_no_workflow_is_refused(self, make):
+        job = make("depth")
+        job.save()
+
+        with pytest.raises(InvalidJob, match=r"A is to be a node of depth \(job \d+\), which is no CondorWorkflow"):
+            node(job, "A")
+
+        assert CondorWorkflowNode.objects.count() == 0
+
+    @pytest.mark.parametrize("option", ["noop", "done"])
+    @pytest.mark.parametrize("value", ["no", "False", "", [], 2, object()])
+    def test_what_is_neither_true_nor_false_does_not_keep_a_node_from_running(self, workflow, option, value):
+        with pytest.raises(InvalidJob, match=f"A: {option} is .*Give it True or False"):
+            node(workflow, "A", **{option: value})
+
+        assert CondorWorkflowNode.objects.count() == 0
+
+    def test_paths_of_a_node_are_taken_as_text(self, workflow):
+        node(workflow, "A", pre_script=Path("/bin/true"), post_script=Path("/bin/true"), dir=Path("sub"))
+        node(workflow, "B", CondorWorkflowSubdagNode, dag_file=Path("inner.dag"))
+        workflow.config = Path("/etc/dagman.config")
+        workflow.save()
+
+        found = workflow.get_job("A")
+
+        assert (found.pre_script, found.post_script, found.dir) == ("/bin/true", "/bin/true", "sub")
+        assert workflow.get_job("B").dag_file == "inner.dag"
+        assert CondorWorkflow.objects.get().config == "/etc/dagman.config"
+
+    def test_its_nodes_are_asked_for_as_ported_apps_do(self, workflow, described):
+        first = node(workflow, "A")
+        second, last = node(workflow, "B"), node(workflow, "last", CondorWorkflowFinalNode)
+        second.add_parent(first)
+
+        assert list(workflow.node_set.select_subclasses()) == [first, second, last]
+        assert list(workflow.nodes.select_subclasses(CondorWorkflowFinalNode)) == [last]
+        assert type(CondorWorkflowNode.objects.get_subclass(name="last")) is CondorWorkflowFinalNode
+        assert (list(first.children_nodes), first.children_nodes.count()) == ([second], 1)
+        assert workflow.num_jobs == workflow.condorpy_workflow.num_jobs == 3
+
+    def test_each_kind_of_node_sees_only_its_own(self, workflow):
+        job, last = node(workflow, "A"), node(workflow, "last", CondorWorkflowFinalNode)
+        inner = node(workflow, "inner", CondorWorkflowSubdagNode, dag_file="inner.dag")
+
+        assert list(CondorWorkflowFinalNode.objects.all()) == [last]
+        assert list(CondorWorkflowSubdagNode.objects.all()) == [inner]
+        assert set(CondorWorkflowJobNode.objects.all()) == {job, last}  # a FINAL node is a job, too
+        assert CondorWorkflowNode.objects.count() == 3
+
+    def test_the_outputs_of_a_node_lie_below_the_folder_that_it_is_submitted_in(self, workflow, described):
+        template = {"condorpy_template_name": "vanilla_transfer_files"}
+        plain, below = node(workflow, "A", **template), node(workflow, "B", dir="sub", **template)
+
+        assert plain.initial_dir == str(workflow.folder / "A")
+        assert below.initial_dir == str(workflow.folder / "sub" / "B")
 
     def test_nodes_of_an_unsaved_workflow_are_refused_in_words(self, make):
         with pytest.raises((InvalidJob, ValueError), match=r"unsaved|Save the workflow"):

@@ -18,7 +18,7 @@ from jobsapi.exceptions import InvalidJob, OutputNotAllowed, TransitionNotAllowe
 from jobsapi.models.condor import rules
 from jobsapi.models.outputs import is_plain_folder, open_output, remove_folder
 from jobsapi.models.parts import PartWish
-from jobsapi.models.schedulers import CondorScheduler
+from jobsapi.models.schedulers import CondorScheduler, SchedulerAssignment
 from jobsapi.models.spec import spec_property
 from jobsapi.shown import shown
 
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
     from jobsapi.models.job import Job
 else:
     Job = object
+
+
+def usual_scheduler(label: str) -> CondorScheduler | None:
+    """Where a job of the app goes that names no scheduler. None if that is not clear.
+
+    To this machine's own schedd; if there is none, to the one that is assigned to the app.
+    """
+    known = list(CondorScheduler.objects.filter(given_up_at=None))
+    assigned = {each.scheduler_id for each in SchedulerAssignment.objects.filter(package=label)}
+    for likely in ([each for each in known if each.is_local], [each for each in known if each.pk in assigned]):
+        if len(likely) == 1:
+            return likely[0]  # type: ignore[no-any-return]
+    return None
 
 
 def option_list(given: Iterable[Any] | str | None) -> list[str]:
@@ -67,7 +80,12 @@ class AtHTCondor(Job):
     submit_options = spec_property(list, doc="Further options of the command that submits it.", convert=option_list)
 
     def execute(self, *args: Any, **kwargs: Any) -> None:
-        """Save the job and have it run; see ``Job.execute``. Its number names its folder, so that is first."""
+        """Save the job and have it run; see ``Job.execute``. Its number names its folder, so that is first.
+
+        Without a scheduler it goes to this machine's own, or to the one that is assigned to the app.
+        """
+        if self.scheduler is None and self.submission_id is None:
+            self.scheduler = usual_scheduler(self.label)
         with self._unchanged_on_failure(), transaction.atomic():
             if self._state.adding:
                 self.save()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ from jobsapi.exceptions import InvalidJob
 from jobsapi.models.condor import rules
 from jobsapi.models.spec import spec_property
 from jobsapi.shown import shown
+
+DIGITS = re.compile(r"[0-9]{1,10}")
 
 
 def paths(value: Iterable[Any] | str | os.PathLike[str] | None) -> list[str]:
@@ -25,9 +28,23 @@ def paths(value: Iterable[Any] | str | os.PathLike[str] | None) -> list[str]:
 def kept(value: Any) -> dict[str, Any]:
     """A dict of its own: what the caller does to the one it gave changes nothing. Raises ``InvalidJob`` for others."""
     try:
-        return dict(value) if value is not None else {}
+        given = dict(value) if value is not None else {}
     except (TypeError, ValueError) as error:
         raise InvalidJob(f"{shown(value)} is no dict. Give it names and values.") from error
+    return {
+        name: [as_text(item) for item in each] if isinstance(each, list | tuple) else as_text(each)
+        for name, each in given.items()
+    }
+
+
+def as_text(value: Any) -> Any:
+    """A path as text, and all else as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def whole(value: Any) -> Any:
+    """A number that was given in digits, as a form does, and all else as it is."""
+    return int(value) if isinstance(value, str) and DIGITS.fullmatch(value) else value
 
 
 class Described:
@@ -46,7 +63,7 @@ class Described:
     They go on top of those of the template.
     """,
     )
-    num_jobs = spec_property(1, doc="How many times it is queued; $(Process) tells the procs apart.")
+    num_jobs = spec_property(1, convert=whole, doc="How many times it is queued; $(Process) tells the procs apart.")
     condorpy_template_name = spec_property(
         "", doc="condorpy's template that the description starts from; see TEMPLATES."
     )

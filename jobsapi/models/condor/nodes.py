@@ -9,12 +9,33 @@ from django.db.models import QuerySet
 
 from jobsapi.exceptions import InvalidJob
 from jobsapi.models.condor import rules
-from jobsapi.models.condor.described import Described, paths
+from jobsapi.models.condor.described import Described, as_text, paths
 from jobsapi.models.condor.workflow import CondorWorkflow
 from jobsapi.models.job import Job
 from jobsapi.models.kinds import Kinded
 from jobsapi.models.spec import spec_property
+from jobsapi.shown import shown
 from jobsapi.status import Status
+
+
+class NodeQuerySet(models.QuerySet[Any]):
+    """Nodes, each an instance of its own class."""
+
+    def select_subclasses(self, *classes: Any) -> NodeQuerySet:
+        """This queryset: its rows have the right classes anyway. Here for apps that call it."""
+        return self.filter(kind__in=[kind for each in classes for kind in each.kinds()]) if classes else self
+
+    def get_subclass(self, *args: Any, **kwargs: Any) -> CondorWorkflowNode:
+        """``get``, under the name that ported apps use."""
+        return self.get(*args, **kwargs)  # type: ignore[no-any-return]
+
+
+class NodeRows(models.Manager.from_queryset(NodeQuerySet)):  # type: ignore[misc]
+    """The nodes of one kind and its subkinds; those of all kinds where no kind is named."""
+
+    def get_queryset(self) -> NodeQuerySet:
+        rows: NodeQuerySet = super().get_queryset()
+        return rows.filter(kind__in=list(self.model.kinds())) if self.model._meta.proxy else rows
 
 
 class CondorWorkflowNode(Kinded):
@@ -28,14 +49,20 @@ class CondorWorkflowNode(Kinded):
     parent_nodes = models.ManyToManyField("self", symmetrical=False, related_name="child_nodes", blank=True)
     spec = models.JSONField(default=dict, blank=True)
 
+    objects = NodeRows()
+
     registry: ClassVar[dict[str, type[CondorWorkflowNode]]] = {}
     keyword: ClassVar[str] = "JOB"
     """The word for it in a DAG file."""
     TYPES: ClassVar[tuple[str, ...]] = ("JOB", "DATA", "SUBDAG", "SPLICE", "FINAL")
 
-    pre_script = spec_property("", doc="A program that DAGMan runs on the submit host before the node.")
+    pre_script = spec_property(
+        "", convert=as_text, doc="A program that DAGMan runs on the submit host before the node."
+    )
     pre_script_args = spec_property("", doc="Its arguments, as text or as a list.")
-    post_script = spec_property("", doc="A program run after the node; its exit code decides how the node has ended.")
+    post_script = spec_property(
+        "", convert=as_text, doc="A program run after the node; its exit code decides how the node has ended."
+    )
     post_script_args = spec_property("", doc="Its arguments, as text or as a list. $RETURN is the node's exit code.")
     variables = spec_property(dict, doc="Macros for the submit description, by name.")
     priority = spec_property(None, doc="Nodes that are ready are submitted highest first.")
@@ -45,7 +72,7 @@ class CondorWorkflowNode(Kinded):
     pre_skip = spec_property(None, doc="The exit code of its PRE script that ends the node well without running it.")
     abort_dag_on = spec_property(None, doc="The exit code that ends the whole workflow.")
     abort_dag_on_return_value = spec_property(None, doc="The exit code that DAGMan then has; 0 counts as success.")
-    dir = spec_property("", doc="A folder below the workflow's own in which the node is submitted.")
+    dir = spec_property("", convert=as_text, doc="A folder below the workflow's own in which the node is submitted.")
     noop = spec_property(False, doc="Its scripts run, itself does not.")
     done = spec_property(False, doc="It counts as done already.")
     remote_input_files = spec_property(list, convert=paths, doc="Files and folders put beside the DAG file.")
@@ -71,11 +98,19 @@ class CondorWorkflowNode(Kinded):
         """The nodes that have to end well before this one starts."""
         return self.parent_nodes.order_by("pk")
 
+    @property
+    def children_nodes(self) -> QuerySet[CondorWorkflowNode]:
+        """The nodes that wait for this one."""
+        return self.child_nodes.order_by("pk")
+
     def add_parent(self, parent: CondorWorkflowNode) -> None:
         """Have ``parent`` end well before this node starts. Both have to be saved.
 
-        Raises ``InvalidJob`` for a node of another workflow, for one that comes after this one, and for a FINAL node.
+        Raises ``InvalidJob`` for what is no node, one of another workflow, one that comes after this one, and a FINAL
+        node.
         """
+        if not isinstance(parent, CondorWorkflowNode):
+            raise InvalidJob(f"{shown(parent)} is no node, so {self.name} cannot wait for it. Give a node.")
         if self.pk is None or parent.pk is None:
             raise InvalidJob("Save both nodes before one becomes the other's parent.")
         if parent.workflow_id != self.workflow_id:
@@ -104,7 +139,11 @@ class CondorWorkflowNode(Kinded):
         return other.pk in seen and other.pk != self.pk
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the node. Raises ``InvalidJob`` for what cannot be written to a DAG file, or while it runs."""
+        """Store the node, with “_” for each blank in its name.
+
+        Raises ``InvalidJob`` for what cannot be written to a DAG file, or while it runs.
+        """
+        self.name = rules.without_blanks(self.name)
         self.validate()
         with transaction.atomic():
             self._require_editable()
@@ -114,11 +153,13 @@ class CondorWorkflowNode(Kinded):
         """Raises ``InvalidJob`` for what cannot be written to a DAG file or a submit description."""
         if self.workflow_id is None:
             raise InvalidJob(f"Save the workflow before its node {self.name}.")
+        if not isinstance(self.workflow, CondorWorkflow):
+            raise InvalidJob(f"{self.name} is to be a node of {self.workflow}, which is no CondorWorkflow.")
         rules.check_node_name(self.name)
         rules.check_files(self.remote_input_files)
         rules.check_node_options(self)
         twins = CondorWorkflowNode.objects.filter(workflow=self.workflow_id, name=self.name).exclude(pk=self.pk)
-        if self._state.adding and twins.exists():
+        if twins.exists():
             raise InvalidJob(f"The workflow has a node “{self.name}” already. Give each its own name.")
 
     def _require_editable(self) -> None:
@@ -196,7 +237,7 @@ class CondorWorkflowJobNode(Described, CondorWorkflowNode):
     @property
     def initial_dir(self) -> str:
         """Where its output files are, on this machine, once the workflow has ended."""
-        return str(self.workflow.folder / self.condorpy_job.initial_dir)
+        return str(self.workflow.folder / (self.dir or "") / self.condorpy_job.initial_dir)
 
 
 class CondorWorkflowDataNode(CondorWorkflowJobNode):
@@ -222,7 +263,7 @@ class InnerDag:
 
     spec: dict[str, Any]
 
-    dag_file = spec_property("", doc="The DAG file: the name of one of ``remote_input_files``.")
+    dag_file = spec_property("", convert=as_text, doc="The DAG file: the name of one of ``remote_input_files``.")
 
 
 class CondorWorkflowSubdagNode(InnerDag, CondorWorkflowNode):

@@ -1,7 +1,7 @@
 """What is checked at ``save()`` and ``execute()``; each check raises ``InvalidJob`` with what to do."""
 
 from jobsapi.htcondor.attributes import check_attributes
-from jobsapi.htcondor.names import check_files, check_name, check_node_name, own_folder, slug
+from jobsapi.htcondor.names import check_files, check_name, check_node_name, own_folder, slug, without_blanks
 from jobsapi.htcondor.nodes import check_max_jobs, check_node_options
 from jobsapi.htcondor.options import check_options
 from jobsapi.htcondor.templates import TEMPLATES, check_template
@@ -20,4 +20,5 @@ __all__ = [
     "check_template",
     "own_folder",
     "slug",
+    "without_blanks",
 ]

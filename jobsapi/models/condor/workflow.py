@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from jobsapi.models.condor import rules
 from jobsapi.models.condor.at_htcondor import AtHTCondor, option_list
-from jobsapi.models.condor.described import kept, paths
+from jobsapi.models.condor.described import as_text, kept, paths
 from jobsapi.models.job import Job
 from jobsapi.models.spec import spec_property
 from jobsapi.status import Status
@@ -30,7 +30,7 @@ class CondorWorkflow(AtHTCondor, Job):
     is_workflow = True
 
     max_jobs = spec_property(dict, convert=kept, doc="How many nodes of each category may be at HTCondor at a time.")
-    config = spec_property("", doc="The path of a configuration file for DAGMan.")
+    config = spec_property("", convert=as_text, doc="The path of a configuration file for DAGMan.")
     remote_input_files = spec_property(
         list,
         convert=paths,
@@ -75,22 +75,30 @@ class CondorWorkflow(AtHTCondor, Job):
         nodes: QuerySet[CondorWorkflowNode] = self.node_set.order_by("pk")
         return nodes
 
+    @property
+    def num_jobs(self) -> int:
+        """How many nodes it has."""
+        return self.nodes.count()
+
     def load_nodes(self) -> None:
         """Nothing to load: ``nodes`` reads them. Here for apps that call it."""
 
     def get_job(self, name: str) -> CondorWorkflowNode | None:
         """The node of that name, or None."""
-        return self.nodes.filter(name=name).first()
+        return self.nodes.filter(name=rules.without_blanks(name)).first()
 
     def graph(self) -> list[CondorWorkflowNode]:
-        """Its nodes, each with its ``parent_names``: two queries however many there are."""
+        """Its nodes, each with its ``parent_names``: two queries however many there are.
+
+        A parent in another workflow has a name that no node can have.
+        """
         nodes = list(self.nodes)
         names = {node.pk: node.name for node in nodes}
         parents: defaultdict[int, list[str]] = defaultdict(list)
         for node in nodes[:1]:
             links = type(node).parent_nodes.through.objects.filter(from_condorworkflownode__workflow=self.pk)
             for child, parent in links.values_list("from_condorworkflownode", "to_condorworkflownode"):
-                parents[child].append(names[parent])
+                parents[child].append(names.get(parent, f"node {parent} of another workflow"))
         for node in nodes:
             node.workflow = self
             node.parent_names = sorted(parents[node.pk])
