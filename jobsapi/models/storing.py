@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +31,13 @@ class StoredJob(JobColumns):
 
     def validate(self) -> None:
         """Raises a subclass of ``InvalidJob`` when the job could not be stored or run as it is described."""
-        for column in ("name", "description", "workspace", "_process_results_function"):
+        if isinstance(self.workspace, os.PathLike):
+            self.workspace = os.fspath(self.workspace)
+        for column in ("description", "workspace", "_process_results_function"):
+            if getattr(self, column) is None:
+                setattr(self, column, "")
             self._check_text(column)
+        self._check_text("name")
         if not self.name.strip():
             raise InvalidJob("A job needs a name.")
         whole = isinstance(self.priority, int) and not isinstance(self.priority, bool)
@@ -40,6 +46,8 @@ class StoredJob(JobColumns):
                 f"priority must be a whole number from -{PRIORITY_MOST:,} to {PRIORITY_MOST:,}; it is "
                 f"{shown(self.priority)}."
             )
+        if self.extended_properties is None:
+            self.extended_properties = {}
         self._check_json("extended_properties", "extended_properties")
         self._check_json("spec", "attributes")
         if self.workspace and (self._state.adding or self.workspace != self._seen.get("workspace")):

@@ -1,9 +1,13 @@
 """How jobs end, and what is told of them: in HTCondor's words, never Complete of what failed."""
 
+from pathlib import Path
+
 import pytest
 
+from jobsapi.backends.condor.description import MADE_AT_ONCE
 from jobsapi.exceptions import InvalidJob
 from jobsapi.models import CondorWorkflowJobNode, Job, JobEvent
+from tests.rig.eventually import eventually
 
 
 def statuses(job):
@@ -44,6 +48,19 @@ def test_of_many_procs_each_is_counted(place, worker, script, execute):
     assert len([log for log in ended.list_logs() if log.name.endswith(".out")]) == 4
 
 
+def test_ten_thousand_procs_are_accepted_counted_and_stopped(local, worker, script, execute, condor_pool):
+    job = execute(local, script("part.sh", "sleep 600"), attributes={"requirements": "false"}, num_jobs=10_000)
+
+    waiting = worker.until(job, lambda found: found.native_id)
+    parts = condor_pool.queue()
+
+    assert (waiting.cached_status, waiting.progress_total) == ("Submitted", 10_000)
+    assert 0 < len(parts) <= MADE_AT_ONCE
+    waiting.stop()
+    assert worker.ended(waiting).cached_status == "Aborted"
+    assert condor_pool.queue() == []
+
+
 def test_procs_of_which_some_fail_end_various_complete_and_say_which(place, worker, script, execute):
     job = execute(place, script("part.sh", "exit $(($1 % 2))"), attributes={"arguments": "$(Process)"}, num_jobs=4)
 
@@ -60,6 +77,43 @@ def test_procs_that_all_fail_are_an_error(local, worker, script, execute):
 
     assert ended.cached_status == "Error"
     assert "All 3 parts failed: part 0: exit code 7" in ended.status_message
+
+
+def test_parts_of_which_nobody_knows_the_end_count_as_lost_and_the_others_as_what_they_were(
+    local, worker, script, execute, condor_pool, settings
+):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 1.0}
+    text = f"echo $1 > out.$1; until test $1 = 0 || test -e {Path(script('x', '')).parent}/go; do sleep 0.1; done"
+    job = execute(local, script("part.sh", text), attributes={"arguments": "$(Process)"}, num_jobs=3)
+    running = worker.until(job, "Running")
+    mine = f"ClusterId == {running.native_id}"
+    eventually(lambda: condor_pool.history("-constraint", mine), timeout=60)
+    condor_pool.forget_history()
+    (Path(script("x", "")).parent / "go").touch()
+
+    ended = worker.ended(job)
+
+    assert (ended.cached_status, ended.progress_done) == ("Various-Complete", 3)
+    assert ended.status_message == "1 of 3 parts failed: part 0: lost (in neither queue nor history)."
+
+
+def test_the_exit_code_that_a_job_names_as_its_good_one_is_well(local, worker, script, execute):
+    job = execute(local, script("three.sh", "exit 3"), attributes={"success_exit_code": 3, "max_retries": 1})
+
+    assert worker.ended(job).cached_status == "Complete"
+
+
+def test_what_asks_to_stay_in_the_queue_leaves_it_when_it_is_stopped_or_cleared_up(
+    local, worker, script, execute, condor_pool
+):
+    stays = {"leave_in_queue": True}
+    long, short = (execute(local, script(f"{time}.sh", f"sleep {time}"), attributes=stays) for time in (600, 0))
+    worker.until(long, "Running")
+    long.stop()
+
+    assert worker.ended(long).cached_status == "Aborted"
+    assert worker.ended(short).cached_status == "Complete"
+    eventually(lambda: not condor_pool.queue(), timeout=30)
 
 
 def test_one_that_the_scheduler_holds_is_paused_with_its_reason(local, worker, execute, script):
@@ -114,6 +168,22 @@ def workflow_of(manager, user, scheduler, scripts, texts, parents=()):
     for child, parent in parents:
         nodes[child].add_parent(nodes[parent])
     return workflow
+
+
+def test_how_each_node_ran_is_told_though_one_has_many_parts(manager, user, local, worker, scripts):
+    texts = {"A": "exit 0", "M": "exit $(($1 == 2 ? 7 : 0))"}
+    workflow = workflow_of(manager, user, local, scripts, texts, [("M", "A")])
+    many = workflow.get_job("M")
+    many.num_jobs, many.attributes = 12, {**many.attributes, "arguments": "$(Process)"}
+    many.save()
+    workflow.execute()
+
+    ended = worker.ended(workflow)
+
+    assert ended.status_message == "1 of 2 nodes failed: M: part 2: exit code 7."
+    states = ended.node_states
+    assert (states["A"]["exit_code"], states["M"]["exit_code"]) == (0, 7)
+    assert all(states[name]["where"] and "run_time" in states[name] for name in "AM")
 
 
 def test_a_failed_node_makes_the_workflow_various_complete_and_resubmission_goes_on_from_there(

@@ -348,6 +348,15 @@ class TestWorkspace:
     def test_a_folder_below_the_root_is_taken(self, make_job, root, given):
         assert make_job(workspace=given).workspace == str((root / given).resolve())
         assert make_job(workspace=str(root / given)).workspace == str((root / given).resolve())
+        job = make_job(workspace=root / given)
+        job.save()
+        assert job.workspace == str((root / given).resolve())
+
+    def test_none_is_as_good_as_nothing(self, make_job):
+        job = make_job(description=None, extended_properties=None, _process_results_function=None, workspace=None)
+        job.save()
+
+        assert (job.description, job.extended_properties, job._process_results_function) == ("", {}, "")
 
     def test_a_link_that_leads_out_is_refused(self, make_job, root, tmp_path):
         root.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from jobsapi.htcondor.attributes import check_attributes, line, macros, plain
 from jobsapi.htcondor.macros import value_of
 from jobsapi.htcondor.names import slug
 from jobsapi.htcondor.templates import TEMPLATES, check_template
-from jobsapi.htcondor.values import check_count, quoted
+from jobsapi.htcondor.values import check_count, quoted, scalar
 
 if TYPE_CHECKING:
     from jobsapi.models.condor import CondorJob, CondorWorkflow, CondorWorkflowJobNode
@@ -26,6 +27,12 @@ STREAMED = {"stream_output": "output", "stream_error": "error"}
 
 Not where the job names the file itself, which may be its result: when a schedd crashes and the running job finds it
 again, what was streamed before stands in the file twice (measured with 23.9; the job itself runs once).
+"""
+STAYING = re.compile(r"leave_in_queue|(\+|my\.)leavejobinqueue")
+"""Lines that keep a job in the queue when it has ended."""
+MADE_AT_ONCE = 2_000
+"""Of a larger job HTCondor makes no more procs at a time (late materialization): it is accepted at once, however many
+there are. Bare ``condor_submit`` makes some 800 a second.
 """
 LOGS = ("log", "output", "error")
 """Where condorpy's templates put these, every job's are: without the lines HTCondor would keep none of them."""
@@ -123,12 +130,20 @@ def describe(part: CondorJob | CondorWorkflowJobNode) -> SubmitDescription:
         for name, log in STREAMED.items():
             if not {name, log} & given:
                 attributes[name] = True
+    attributes |= {name: leaving(name, value) for name, value in attributes.items() if STAYING.fullmatch(plain(name))}
+    if part.num_jobs > MADE_AT_ONCE and not {"max_materialize", "max_idle"} & given:
+        attributes["max_materialize"] = MADE_AT_ONCE
     attributes["job_name"] = job_name
     whole: Any = workflow or part
     if whole.reports:
         attributes = reports.transferring(attributes)
     check_attributes(attributes, getattr(part, "variables", None))
     return SubmitDescription(job_name, attributes, part.num_jobs, marks_of(workflow or part))
+
+
+def leaving(name: str, value: Any) -> str:
+    """The value of such a line, so that a job that is removed goes: else it is “being removed” for ever."""
+    return f"(JobStatus =!= 3) && ({text})" if (text := scalar(name, value)) else ""
 
 
 def template(name: str) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Staging:
             local = Path(self.workspace, path)
             if not _exists(local):
                 raise InvalidJob(f"The input {path} is not there. Put it there, or take it off remote_input_files.")
+            if not (local.is_file() or local.is_dir()):
+                raise InvalidJob(f"The input {path} is neither a file nor a folder. Take it off remote_input_files.")
             if not _same(self.inputs.setdefault(name, local), local):
                 raise InvalidJob(
                     f"{self.inputs[name]} and {local} are both called {name} in the job's folder. Rename one."

@@ -215,3 +215,26 @@ def test_macros_in_a_circle_are_refused_before_anything_hangs_on_them() -> None:
     with pytest.raises(InvalidJob, match="circle"):
         describe(job(attributes={"a": "$(b)", "b": "$(a)"}))
     assert SubmitDescription("job", {"path": "$(path):x"}).get("path") == ":x"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("leave_in_queue", True, "(JobStatus =!= 3) && (true)"),
+        ("Leave_In_Queue", "time() - CompletionDate < 600", "(JobStatus =!= 3) && (time() - CompletionDate < 600)"),
+        ("+LeaveJobInQueue", "true", "(JobStatus =!= 3) && (true)"),
+        ("My.LeaveJobInQueue", "true", "(JobStatus =!= 3) && (true)"),
+        ("leave_in_queue", "", None),
+    ],
+)
+def test_what_stays_in_the_queue_when_it_has_ended_goes_when_it_is_removed(
+    name: str, value: Any, written: str | None
+) -> None:
+    assert describe(job(attributes={name: value})).get(name) == written
+
+
+def test_of_a_very_large_job_some_procs_are_made_at_a_time() -> None:
+    assert describe(job(num_jobs=2_000)).get("max_materialize") is None
+    assert describe(job(num_jobs=2_001)).get("max_materialize") == "2000"
+    assert describe(job(num_jobs=9_999, attributes={"max_materialize": 7})).get("max_materialize") == "7"
+    assert describe(job(num_jobs=9_999, attributes={"Max_Idle": 7})).get("max_materialize") is None

@@ -224,6 +224,7 @@ def test_two_files_of_one_name_are_refused(workspace: Path) -> None:
         ({"keyword": "SPLICE", "dag_file": "gone.dag"}, "A: gone.dag is neither"),
         ({"attributes": {}}, "A has no executable"),
         ({"remote_input_files": ["gone"]}, "gone is not there"),
+        ({"remote_input_files": ["/dev/null"]}, "/dev/null is neither a file nor a folder"),
     ],
 )
 def test_a_node_that_could_not_start_is_refused(workspace: Path, options: dict[str, Any], words: str) -> None:
@@ -297,13 +298,9 @@ def test_a_later_attempt_goes_on_unless_it_is_to_start_anew(workspace: Path) -> 
 
     sweep = ("sh", "-c", AFTER_SWEEPING, "sh")
     assert again.resumes
-    assert again.submit == (
-        *sweep, "flow.dag.locks", "condor_submit_dag", "-update_submit", *MARKS, "flow.dag",
-    )  # fmt: skip
-    assert again.texts["flow.dag.locks"] == "flow.dag.lock\nsub/inner.dag.lock\n"
+    assert again.submit == (*sweep, "condor_submit_dag", "-update_submit", *MARKS, "flow.dag")
     assert not anew.resumes
-    assert anew.submit == (*sweep, "flow.dag.locks", "condor_submit_dag", "-f", *MARKS, "flow.dag")
-    assert anew.texts["flow.dag.locks"] == "flow.dag.lock\n"
+    assert anew.submit == (*sweep, "condor_submit_dag", "-f", *MARKS, "flow.dag")
 
 
 def test_the_command_is_no_longer_for_more_nodes(workspace: Path) -> None:
@@ -312,7 +309,6 @@ def test_the_command_is_no_longer_for_more_nodes(workspace: Path) -> None:
     layout = layout_of(a_flow(workspace, *subdags, resubmitted=True))
 
     assert sum(map(len, layout.submit)) < 2_000
-    assert layout.texts["flow.dag.locks"].count("\n") == 5_001
 
 
 def test_dagman_may_end_with_the_codes_that_its_nodes_give_it(workspace: Path) -> None:
@@ -331,19 +327,23 @@ def test_dagman_may_end_with_the_codes_that_its_nodes_give_it(workspace: Path) -
 
 def test_locks_of_dagmans_that_are_gone_are_swept_and_no_others(tmp_path: Path) -> None:
     with subprocess.Popen(["sh", "-c", "read _ # dagman", "dagman"], stdin=subprocess.PIPE) as running:
-        (tmp_path / "alive.lock").write_text(f"PPID = 1\nPID = {running.pid}\n")
-        (tmp_path / "dead.lock").write_text("PPID = 1\nPID = 999999999\n")
-        (tmp_path / "empty.lock").write_text("")
-        (tmp_path / "other.lock").write_text("PID = 1\n")
-        (tmp_path / "locks").write_text("alive.lock\ndead.lock\nempty.lock\nother.lock\nnone.lock\n")
+        pids = {"alive": running.pid, "dead": 999999999, "in/a folder/de$(e)p": 999999999, "other": 1}
+        for name, pid in pids.items():
+            lock = tmp_path / f"{name}.dag.lock"
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            lock.write_text(f"PPID = 1\nPID = {pid}\n")
+            lock.with_suffix(".dagman.out").touch()
+        (tmp_path / "empty.dag.lock").touch()
+        (tmp_path / "empty.dag.dagman.out").touch()
+        (tmp_path / "mine.lock").write_text("PID = 999999999\n")
         said = subprocess.run(
-            ["sh", "-c", AFTER_SWEEPING, "sh", "locks", "printf", "%s.", "a b", "$(c)"],
+            ["sh", "-c", AFTER_SWEEPING, "sh", "printf", "%s.", "a b", "$(c)"],
             cwd=tmp_path,
             check=True,
             capture_output=True,
             text=True,
         )
-        left = sorted(path.name for path in tmp_path.glob("*.lock"))
+        left = sorted(path.name for path in tmp_path.rglob("*.lock"))
         running.communicate(b"\n")
 
-    assert (said.stdout, said.stderr, left) == ("a b.$(c).", "", ["alive.lock"])
+    assert (said.stdout, said.stderr, left) == ("a b.$(c).", "", ["alive.dag.lock", "mine.lock"])
