@@ -56,7 +56,7 @@ class Stage:
     """
 
     def __init__(self, home: Path, database: str, *, htcondor: bool, clocks: bool) -> None:
-        """``clocks``: whether the processes of the portal have clocks that can be made wrong, which slows them down."""
+        """``clocks``: whether the processes of the portal, and PostgreSQL, have clocks that can be made wrong."""
         self.ground = Ground(home)
         self.ground.make()
         self.database = database
@@ -228,7 +228,7 @@ class Stage:
     def _raise_postgresql(self, home: Path) -> None:
         self.ports["postgresql"] = self._kept.enter_context(kept_port())
         command = postgresql.server(home, self.ports["postgresql"])
-        process = self.supervisor.start(replace(command, restart=True))
+        process = self.supervisor.start(replace(command, restart=True, env=self._clock(command.name)))
         os.environ["DATABASE_URL"] = postgresql.ready(self.supervisor, process, self.ports["postgresql"])
 
     def _raise_dask(self) -> None:

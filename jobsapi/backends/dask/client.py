@@ -212,6 +212,8 @@ def exchange(client: Client, call: Call, *args: Any, timeout: float, **options: 
     """Run one of ``client``'s coroutines and wait ``timeout`` seconds at most. Raises ``BackendUnavailable``."""
     address = client.scheduler.address if client.scheduler else "an unknown address"
     try:
+        assert client.loop is not None
+        client.loop.add_callback(send_now, client)
         return client.sync(call, *args, callback_timeout=timeout, **options)
     except TimeoutError as error:
         raise BackendUnavailable(f"The Dask scheduler at {address} did not answer within {timeout:g} s.") from error
@@ -221,3 +223,15 @@ def exchange(client: Client, call: Call, *args: Any, timeout: float, **options: 
         if client.status == "running":
             raise
         raise BackendUnavailable(f"The connection to the Dask scheduler at {address} is closed: {error}") from error
+
+
+def send_now(client: Client) -> None:
+    """Have what waits in the stream to the scheduler go at once. Call it on the client's loop.
+
+    Dask sends the messages of some milliseconds together, and tells by the time of day when they are over. If that is
+    set back by an hour meanwhile, nothing is sent for an hour, neither graphs nor wishes, also when it is right again.
+    """
+    stream = client.scheduler_comm
+    if stream is not None:
+        stream.next_deadline = None
+        stream.waker.set()

@@ -1,4 +1,4 @@
-"""Clocks that jump by an hour, forward and back, of one process of the portal or of all."""
+"""Clocks that jump by an hour, ahead or back, of one process of the portal, of all, or of the database."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from tests.chaos.clocks import OFFSETS, set_clock
-from tests.chaos.faults import NotHere
-
-if TYPE_CHECKING:
-    from tests.chaos.stage import Stage
+from tests.chaos.faults import Fault, NotHere
+from tests.chaos.stage import Stage
 
 HOUR = 3600
 
@@ -30,19 +27,33 @@ def wrong(clocks: list[Path], seconds: int) -> Iterator[None]:
 
 
 class ClockJumps:
-    """An hour forward or back, and some seconds later right again."""
+    """An hour ahead or back, and some seconds later right again: two jumps, one of each."""
 
-    def __init__(self, name: str, *, of_all: bool) -> None:
-        self.name = name
+    def __init__(self, whose: str, pattern: str, seconds: int, *, of_all: bool = False) -> None:
+        """One of the processes whose names match ``pattern``, or all of them."""
+        self.name = f"{whose} an hour {'ahead' if seconds > 0 else 'back'}"
+        self._pattern = pattern
+        self._seconds = seconds
         self._of_all = of_all
 
     def inject(self, stage: Stage, rng: Random) -> None:
-        clocks = sorted(stage.ground.home.joinpath(OFFSETS).glob("[!.]*"))
+        clocks = sorted(stage.ground.home.joinpath(OFFSETS).glob(self._pattern))
         if not clocks:
-            raise NotHere("libfaketime is not installed: run scripts/install-test-services")
+            raise NotHere("No such process has a clock of its own. That takes gcc, and PostgreSQL for its own.")
         chosen = clocks if self._of_all else [rng.choice(clocks)]
-        with wrong(chosen, rng.choice([HOUR, -HOUR])):
+        stage.say(", ".join(clock.name for clock in chosen))
+        with wrong(chosen, self._seconds):
             stage.wait(rng.uniform(3.0, 6.0))
 
 
-FAULTS = (ClockJumps("clock of a process jumps", of_all=False), ClockJumps("all clocks jump", of_all=True))
+FAULTS: list[Fault] = [
+    each
+    for seconds in (HOUR, -HOUR)
+    for each in (
+        ClockJumps("clock of a worker", "celery-[cw]*", seconds),
+        ClockJumps("clock of beat", "celery-beat*", seconds),
+        ClockJumps("clock of a web process", "web-*", seconds),
+        ClockJumps("clocks of all processes", "[cw]*", seconds, of_all=True),
+        ClockJumps("clock of the database", "postgresql", seconds),
+    )
+]
