@@ -18,7 +18,9 @@ from tests.rig.side_by_side import HTCONDOR
 ALIKE = (
     *(*HTCONDOR, "tests/backends", "tests/chaos", "tests/docs", "tests/docker", "tests/security", "tests/systemd"),
     *(f"tests/test_{name}.py" for name in ("demo", "portal", "portal_commands", "portal_environment", "supervisor")),
-    *(f"tests/web/test_{name}.py" for name in ("graph", "timeline")),
+    *(f"tests/test_{name}.py" for name in ("formats", "functions", "previews", "sealing", "status", "streams")),
+    *(f"tests/web/test_{name}.py" for name in ("content_security", "files", "graph", "host_keys", "logs", "places")),
+    *(f"tests/web/test_{name}.py" for name in ("samples", "timeline")),
     *(f"tests/stack/test_{name}.py" for name in ("chaos", "overload", "ready")),
 )
 """What brings servers of its own, or is the same on any."""
