@@ -196,7 +196,7 @@ class CondorWorkflowNode(Kinded):
         return int(native_id) if native_id.isdecimal() else 0
 
     def stop(self) -> None:
-        """Have what HTCondor runs of it stopped: it has failed then, and what waits for it does not start."""
+        """Have what HTCondor runs of it stopped: it has failed then, and is tried again if ``retry`` allows it."""
         self.workflow.request_part("cancel", self.name)
 
     def pause(self) -> None:
