@@ -47,10 +47,15 @@ def segments(total: int, ended: object, held: object, *, under_way: bool) -> tup
     return tuple(pieces) if len(pieces) > 1 and x <= WIDTH + 0.01 else ()
 
 
+def runs(ranges: object) -> list[tuple[int, int]]:
+    """First and last number of each unbroken run that ``"0-41,43"`` names."""
+    pieces = [piece.partition("-") for piece in str(ranges or "").split(",") if piece]
+    return [(int(first), int(last or first)) for first, _, last in pieces]
+
+
 def count(ranges: object) -> int:
     """How many numbers ``"0-41,43"`` names."""
-    pieces = [piece.partition("-") for piece in str(ranges or "").split(",") if piece]
-    return sum(int(last or first) - int(first) + 1 for first, _, last in pieces)
+    return sum(last - first + 1 for first, last in runs(ranges))
 
 
 def loaded(text: str) -> Any:

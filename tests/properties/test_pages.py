@@ -26,6 +26,7 @@ NAMES = (
         "path",
         "log",
         "find",
+        "logs",
         "case",
         "hit",
         "offset",

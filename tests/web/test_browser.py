@@ -297,19 +297,55 @@ def test_a_node_is_stopped_with_a_button(page, workflow_row):
     flow = workflow_row(A={"status": "RUN", "native_id": "14"}, B={"status": "RUN", "native_id": "15"})
     page.goto(f"/jobs/{flow.pk}/parts/?status=RUN")
     page.get_by_role("button", name="Stop B").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"Stop node B of job {flow.pk}?")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Stop B")).to_be_focused()
+    assert not PartWish.objects.exists()
+    page.get_by_role("button", name="Stop B").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(page.locator("#messages")).to_contain_text("Asked to stop B.")
     expect(page.locator("#parts")).to_contain_text("stopping …")
     expect(page).to_have_url(re.compile(r"/parts/\?status=RUN"))
     assert [(wish.verb, wish.part) for wish in PartWish.objects.all()] == [("cancel", "B")]
 
 
+def test_a_part_is_stopped_by_its_number_when_that_was_asked_whatever_is_refreshed_meanwhile(page, condor_row, change):
+    job = condor_row("many", Status.RUNNING, progress_total=8, native_id="13")
+    page.goto(f"/jobs/{job.pk}/parts/")
+    page.get_by_label("Part", exact=True).fill("7")
+    page.get_by_role("button", name="Stop part").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"Stop part 7 of job {job.pk}?")
+    change(job, backend_state={"hold": {"parts": 3}})
+    expect(page.locator("#parts")).to_contain_text("Paused")
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator("#messages")).to_contain_text("Asked to stop 7.")
+    assert [(wish.verb, wish.part) for wish in PartWish.objects.all()] == [("cancel", "7")]
+
+
+def test_from_a_parts_number_there_is_a_way_to_its_logs(page, condor_row):
+    held = {"parts": 1, "numbers": "3", "words": "disk quota exceeded (12/122)"}
+    state = {"now": {"held": held}, "holds": [held], "hold": {"parts": 1}, "logs": ["logs/*"]}
+    job = condor_row("many", Status.VARIOUS, progress_total=8, native_id="13", backend_state=state)
+    (job.folder / "logs").mkdir(parents=True)
+    for number in range(8):
+        (job.folder / f"logs/many.13.{number}.err").write_text(f"part {number} has lost its way")
+    page.goto(f"/jobs/{job.pk}/parts/")
+    page.get_by_role("link", name="Logs of part 3").click()
+    expect(page.locator("main")).to_contain_text("part 3 has lost its way")
+    page.go_back()
+    page.get_by_label("Logs of part").and_(page.locator("input")).fill("5")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("main")).to_contain_text("part 5 has lost its way")
+    expect(page.locator("main")).not_to_contain_text("part 3 has lost its way")
+
+
 def test_a_number_that_is_being_typed_outlives_a_refresh(page, condor_row, change):
     job = condor_row("many", Status.RUNNING, progress_total=8, native_id="13")
     page.goto(f"/jobs/{job.pk}/parts/")
-    page.get_by_label("Part").fill("7")
+    page.get_by_label("Part", exact=True).fill("7")
     change(job, status_message="3 of 8 parts done.")
     expect(page.locator("main")).to_contain_text("3 of 8 parts done.")
-    expect(page.get_by_label("Part")).to_have_value("7")
+    expect(page.get_by_label("Part", exact=True)).to_have_value("7")
     page.get_by_role("button", name="Pause part").click()
     expect(page.locator("#messages")).to_contain_text("Asked to pause 7.")
 

@@ -227,6 +227,12 @@ class TestParts:
         assert "8 parts 3 Complete 1 Error 1 Paused 3 Running or waiting" in words(page)
         assert '<svg class="segments"' in text(page)
 
+    def test_what_runs_is_told_from_what_waits(self, browser, condor_row):
+        now = {"running": {"parts": 2, "numbers": "1-2"}, "waiting": {"parts": 5, "numbers": "3-7"}}
+        job = condor_row("many", Status.VARIOUS, progress_total=8, backend_state={"ended": {"ok": "0"}, "now": now})
+        page = browser.get(inside_of(job), **HTMX)
+        assert "8 parts 1 Complete 2 Running 5 Waiting" in words(page)
+
     def test_those_of_an_ended_job_do_not_run(self, browser, condor_row):
         job = condor_row("off", Status.ABORTED, progress_total=8, backend_state={"ended": {"ok": "0-1"}})
         assert "2 Complete 6 Never run" in words(browser.get(inside_of(job), **HTMX))

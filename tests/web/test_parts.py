@@ -10,7 +10,15 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobsapi.models import CondorScheduler, CondorWorkflow, CondorWorkflowSpliceNode, Job, PartWish
+from jobsapi.models import (
+    CondorScheduler,
+    CondorWorkflow,
+    CondorWorkflowJobNode,
+    CondorWorkflowSpliceNode,
+    CondorWorkflowSubdagNode,
+    Job,
+    PartWish,
+)
 from jobsapi.status import Status
 from jobsapi.web.inside import parts
 
@@ -21,6 +29,8 @@ HALF = {
     "ended": {"ok": "0-1,4", "bad": "3", "removed": "7"},
     "failed": [{"part": 3, "words": "killed by signal 9 (SIGKILL)", "exit_signal": 9}],
     "hold": {"reason": "disk quota exceeded", "code": 12, "subcode": 122, "parts": 1},
+    "now": {"held": {"parts": 1, "numbers": "5"}, "running": {"parts": 1, "numbers": "2"}},
+    "holds": [{"parts": 1, "numbers": "5", "words": "disk quota exceeded (12/122)"}],
     "where": ["node7", "node8"],
     "memory": 1500,
     "run_time": 3725,
@@ -105,7 +115,7 @@ class TestWorkflow:
     def test_a_node_is_stopped_paused_and_resumed(self, browser, workflow_row, command, verb, words):
         flow = workflow_row(A={"status": "RUN", "native_id": "14"})
 
-        answer = browser.post(f"{page_of(flow)}{command}/?status=RUN", {"part": "A"}, follow=True)
+        answer = browser.post(f"{page_of(flow)}{command}/?status=RUN", {"part": "A", "confirmed": "yes"}, follow=True)
 
         assert answer.redirect_chain == [(f"{page_of(flow)}?status=RUN", 302)]
         assert f"Asked to {command} A." in text(answer)
@@ -115,10 +125,42 @@ class TestWorkflow:
     def test_what_is_refused_says_why(self, browser, workflow_row):
         flow = workflow_row("flow", Status.COMPLETE, A={"status": "COM", "native_id": "14"})
 
-        answer = browser.post(f"{page_of(flow)}stop/", {"part": "A"}, follow=True)
+        answer = browser.post(f"{page_of(flow)}stop/", {"part": "A", "confirmed": "yes"}, follow=True)
 
         assert "HTCondor does not have job" in text(answer)
         assert not PartWish.objects.exists()
+
+    def test_whether_a_node_is_to_be_stopped_is_asked_first(self, browser, workflow_row):
+        flow = workflow_row(A={"status": "RUN", "native_id": "14"})
+        address = f"{page_of(flow)}stop/?status=RUN"
+
+        asked = browser.post(address, {"part": "A"})
+
+        assert f"Stop node A of job {flow.pk}? What it has done so far may be lost." in text(asked)
+        assert f'href="{page_of(flow)}?status=RUN">Cancel' in text(asked)
+        assert not PartWish.objects.exists()
+        answered = re.findall(r'<input type="hidden" name="(part|confirmed)" value="(.*?)"', text(asked))
+        browser.post(address, dict(answered))
+        assert PartWish.objects.get().part == "A"
+
+    def test_each_node_that_has_begun_leads_to_its_logs_whether_or_not_its_cluster_is_known(self, browser, condor_row):
+        begun = {name: {"status": status} for name, status in zip("ABCD", ("COM", "ERR", "RUN", "SUB"), strict=True)}
+        unseen = {"E": {"status": "PEN"}, "F": {"status": "ABT", "message": "Not run: a node before it failed."}}
+        stopped = {"G": {"status": "ABT", "native_id": "17"}}
+        states = {**begun, **unseen, **stopped, "noop": {"status": "COM"}, "S+x": {"status": "COM", "native_id": "18"}}
+        states |= {"sub": {"status": "COM"}}
+        flow = condor_row("flow", Status.PENDING, nodes="ABCDEFG")
+        program = {"attributes": {"executable": "/bin/true"}}
+        CondorWorkflowJobNode(name="noop", workflow=flow, noop=True, **program).save()
+        inner = {"dag_file": "inner.dag", "remote_input_files": ["inner.dag"]}
+        CondorWorkflowSpliceNode(name="S", workflow=flow, **inner).save()
+        CondorWorkflowSubdagNode(name="sub", workflow=flow, **inner).save()
+        Job._base_manager.filter(pk=flow.pk).update(_status=Status.RUNNING, backend_state={"nodes": states})
+
+        page = browser.get(page_of(flow)).content.decode()
+
+        led = re.findall(r'-logs" href="[^"]*\?find=([^"]*)"', page)
+        assert led == [*(f"%2F{name}%2F" for name in "ABCDG"), "%2Finner.dag."]
 
     @pytest.mark.parametrize("part", ["", "B", "A/../B", "0", "\x00"])
     def test_a_node_that_is_not_there_is_not_asked_for(self, browser, workflow_row, part):
@@ -138,7 +180,7 @@ class TestWorkflow:
         Job._base_manager.filter(pk=flow.pk).update(_status=Status.RUNNING, backend_state={"nodes": states})
 
         assert [row.split()[0] for row in rows(text(browser.get(page_of(flow))))] == ["S+A", "S+B"]
-        browser.post(f"{page_of(flow)}stop/", {"part": "S+A"})
+        browser.post(f"{page_of(flow)}stop/", {"part": "S+A", "confirmed": "yes"})
         assert PartWish.objects.get().part == "S+A"
 
     def test_thousands_of_nodes_are_paged_and_chosen_by_status(
@@ -167,18 +209,64 @@ class TestManyParts:
         page = text(browser.get(page_of(job)))
 
         assert rows(page) == [
-            "Complete 3 0-1, 4 Error 1 3 Aborted 1 7 Paused 1 Running or waiting 2",
+            "Complete 3 0-1, 4 Error 1 3 Aborted 1 7 Paused 1 5 Running 1 2 Just ended 1",
+            "5 disk quota exceeded (12/122)",
             "3 killed by signal 9 (SIGKILL) Logs",
         ]
+
+    def test_before_the_first_look_it_is_known_how_many_are_held_and_not_which(self, browser, condor_row):
+        state = {"ended": {"ok": "0-1"}, "hold": {"parts": 4}}
+        job = condor_row("many", Status.VARIOUS, progress_total=8, backend_state=state)
+        assert rows(text(browser.get(page_of(job)))) == ["Complete 2 0-1 Paused 4 Running or waiting 2"]
+
+    def test_what_waited_when_a_job_was_stopped_has_never_run(self, browser, condor_row):
+        job = condor_row("many", Status.ABORTED, progress_total=8, backend_state={**HALF, "hold": None})
+        assert rows(text(browser.get(page_of(job))))[0].endswith("Aborted 1 7 Never run 3")
+
+    def test_of_very_many_that_are_held_some_are_named_and_the_others_counted(self, browser, condor_row):
+        holds = [
+            {"parts": 900, "numbers": "0-899", "words": "No space left on device (12/28)"},
+            {"parts": 2, "numbers": "901,905", "words": "no such file (13/2)"},
+        ]
+        now = {"held": {"parts": 907, "numbers": "0-899,901"}, "waiting": {"parts": 1, "numbers": "1000"}}
+        state = {"hold": {"parts": 907}, "now": now, "holds": holds}
+        job = condor_row("many", Status.VARIOUS, progress_total=1_001, native_id="13", backend_state=state)
+
+        page = text(browser.get(page_of(job)))
+
+        counted, held = rows(page)
+        assert counted == "Paused 907 0-899, 901 … Waiting 1 1000 Just ended 93"
+        assert held.startswith("0 , 1 , 2 ,")
+        assert "19 and 880 more No space left on device (12/28) 901 , 905 no such file (13/2)" in held
+        assert "5 more for other reasons." in page
+        found = f"{reverse('jobsapi:job-logs', args=[job.pk])}?find=.13.905."
+        assert f'href="{found}" aria-label="Logs of part 905"' in page
+
+    @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETE])
+    def test_the_logs_of_each_are_found_by_its_number(self, browser, condor_row, status):
+        job = condor_row("many", status, progress_total=8, native_id="13")
+        assert '<input id="part-logs" name="logs" type="number" min="0" max="7"' in text(browser.get(page_of(job)))
+        answer = browser.get(page_of(job), {"logs": "7"})
+        assert answer.url == f"{reverse('jobsapi:job-logs', args=[job.pk])}?find=.13.7."
+        for nonsense in ("", "8", "-1", "²", "7/", "9" * 5_000):
+            assert browser.get(page_of(job), {"logs": nonsense}).status_code == 404
+
+    def test_a_workflow_and_a_job_that_has_no_cluster_have_no_logs_by_number(self, browser, condor_row, workflow_row):
+        for job in (workflow_row(A={"status": "RUN"}), condor_row("new", Status.PENDING, progress_total=8)):
+            assert browser.get(page_of(job), {"logs": "0"}).status_code == 404
 
     def test_one_of_them_is_stopped_by_its_number(self, browser, condor_row):
         job = condor_row("many", progress_total=8)
 
-        answer = browser.post(f"{page_of(job)}stop/", {"part": "7"}, follow=True)
+        asked = browser.post(f"{page_of(job)}stop/", {"part": "7"})
+        assert f"Stop part 7 of job {job.pk}?" in text(asked)
+        assert not PartWish.objects.exists()
+        answer = browser.post(f"{page_of(job)}stop/", {"part": "7", "confirmed": "yes"}, follow=True)
 
         assert "Asked to stop 7." in text(answer)
         assert [(wish.verb, wish.part) for wish in PartWish.objects.all()] == [("cancel", "7")]
-        assert "There is no proc 8" in text(browser.post(f"{page_of(job)}stop/", {"part": "8"}, follow=True))
+        beyond = {"part": "8", "confirmed": "yes"}
+        assert "There is no proc 8" in text(browser.post(f"{page_of(job)}stop/", beyond, follow=True))
 
     @pytest.mark.parametrize("part", ["", "-1", "1.0", "²", "9" * 5_000])
     def test_nothing_is_stopped_for_what_is_no_number(self, browser, condor_row, part):
@@ -213,8 +301,11 @@ class TestWhatHTCondorSays:
             "Where": "node7, node8",
             "Run time": "1 h 2 min of its ended parts together",
             "Memory": "1,500 MB at most in a part",
-            "Held": "disk quota exceeded (code 12, 122)",
         }
+
+    def test_of_one_that_is_held(self, browser, condor_row):
+        job = condor_row("one", Status.PAUSED, native_id="13", backend_state={"hold": HALF["hold"]})
+        assert self.facts(browser, job)["Held"] == "disk quota exceeded (code 12, 122)"
 
     def test_of_one_that_waits(self, browser, condor_row):
         job = condor_row("one", Status.SUBMITTED, native_id="14", backend_state={"position": 0})
@@ -306,6 +397,7 @@ def test_what_htcondor_and_users_wrote_is_escaped_and_no_script_is_inline(browse
     hold = {"reason": evil, "code": 1, "parts": 1}
     flow = workflow_row("flow", A={"status": "ERR", "native_id": evil, "message": evil})
     state = {"hold": hold, "where": [evil], "failed": [{"part": evil, "words": evil}], "ended": {"bad": "1"}}
+    state["holds"] = [{"parts": 1, "numbers": "2", "words": evil}]
     many = condor_row("many", progress_total=8, backend_state=state, status_message=evil)
     for job in (flow, many):
         page = browser.get(page_of(job)).content.decode()

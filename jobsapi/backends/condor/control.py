@@ -194,11 +194,20 @@ def versions_of(out: str) -> tuple[str, str]:
     return found.get("Local", ""), found.get("Remote", "")
 
 
+EXTRA = "Extra Info:"
+"""Begins what HTCondor's tools add to an error: guesses at its cause, a paragraph for each."""
+
+
 def refusal(err: str) -> str:
-    """HTCondor's words for refusing a job, on one line, without its notices."""
+    """HTCondor's words for refusing a job or for not answering, on one line, without its notices.
+
+    What it adds as "Extra Info" is for whoever set up the pool, and is left out unless it says nothing else.
+    """
     lines = [" ".join(line.split()) for line in err.splitlines()]
     kept = [line for line in lines if line and not line.startswith(("WARNING", "Renaming ", "To monitor your job"))]
-    return " ".join(kept)[:1_000] or "HTCondor refused it and gave no reason."
+    said, _, extra = " ".join(kept).partition(EXTRA)
+    first = extra.partition(EXTRA)[0].strip().partition(". ")[0]
+    return said.strip()[:1_000] or first[:1_000] or "HTCondor refused it and gave no reason."
 
 
 def _of(ids: Collection[str]) -> str:

@@ -84,6 +84,21 @@
   });
 
   // Questions, in a dialog of the page.
+  function ask(dialog, question, label, answered) {
+    dialog.querySelector("p").textContent = question;
+    dialog.querySelector(".yes").textContent = label || "OK";
+    dialog.returnValue = "no";
+    const opener = document.activeElement;
+    dialog.addEventListener("close", () => {
+      const back = document.getElementById(opener.id);
+      const menu = back && back.closest("details.menu:not([open])");
+      if (back) (menu ? menu.querySelector("summary") : back).focus();
+      if (dialog.returnValue === "yes") answered();
+    }, { once: true });
+    closeMenus();
+    dialog.showModal();
+    dialog.querySelector(".no").focus();
+  }
   document.addEventListener("htmx:confirm", (event) => {
     const { question, elt } = event.detail;
     const scope = inside(elt, ".jobsapi-table") || document;
@@ -91,19 +106,24 @@
     if (!question || !dialog || !inside(elt, ".jobsapi")) return;
     event.preventDefault();
     const count = scope.querySelectorAll('[name="job"]:checked').length;
-    dialog.querySelector("p").textContent = question.replace("{n}", count);
-    dialog.querySelector(".yes").textContent = elt.dataset.yes || "OK";
-    dialog.returnValue = "no";
-    const opener = document.activeElement;
-    dialog.addEventListener("close", () => {
-      const back = document.getElementById(opener.id);
-      const menu = back && back.closest("details.menu:not([open])");
-      if (back) (menu ? menu.querySelector("summary") : back).focus();
-      if (dialog.returnValue === "yes") event.detail.issueRequest(true);
-    }, { once: true });
-    closeMenus();
-    dialog.showModal();
-    dialog.querySelector(".no").focus();
+    ask(dialog, question.replace("{n}", count), elt.dataset.yes, () => event.detail.issueRequest(true));
+  });
+  // Of a form that htmx does not send, whose button may be replaced while the question is open.
+  document.addEventListener("submit", (event) => {
+    const { target, submitter } = event;
+    const dialog = submitter && submitter.dataset.asks && inside(target, ".jobsapi") && document.querySelector("dialog.ask");
+    if (!dialog) return;
+    event.preventDefault();
+    const answer = Object.assign(document.createElement("form"), { method: "post", action: submitter.formAction, hidden: true });
+    const given = [...new FormData(target), [submitter.name, submitter.value], ["confirmed", "yes"]];
+    for (const [name, value] of given.filter(([name]) => name)) {
+      answer.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+    }
+    const question = submitter.dataset.asks.replace("{part}", () => new FormData(answer).get("part"));
+    ask(dialog, question, submitter.dataset.yes, () => {
+      document.body.append(answer);
+      answer.submit();
+    });
   });
 
   // What is fetched into a dialog; and a cover while something long is done.

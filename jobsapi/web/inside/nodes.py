@@ -9,13 +9,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Any, Self
 
-from jobsapi.models import CondorWorkflow, PartWish
+from jobsapi.models import CondorWorkflow, CondorWorkflowNode, CondorWorkflowSubdagNode, PartWish
 from jobsapi.models.progress import words
 from jobsapi.status import RUNNING, Status
 from jobsapi.web.job import logs
 from jobsapi.web.rows import TONES, WISHES, duration
+
+NEVER_SEEN = {Status.PENDING, Status.ABORTED}
+"""Statuses of nodes that, as far as is known, HTCondor has never had: unless they have a cluster."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,20 @@ class Node:
     can_pause: bool
     can_resume: bool
     logs: str
+    """The end of the address of its logs; empty before there can be any, and for what has none."""
 
     @classmethod
-    def of(cls, name: str, state: Mapping[str, Any], wish: str, type: str = "", parents: Sequence[str] = ()) -> Self:
-        """A node as ``backend_state["nodes"]`` has it."""
+    def of(
+        cls,
+        name: str,
+        state: Mapping[str, Any],
+        wish: str,
+        type: str = "",
+        parents: Sequence[str] = (),
+        *,
+        find: str = "",
+    ) -> Self:
+        """A node as ``backend_state["nodes"]`` has it. ``find``: what its logs are found by."""
         status = Status(state.get("status", Status.PENDING))
         native_id = str(state.get("native_id") or "")
         is_there = bool(native_id) and status in RUNNING | {Status.SUBMITTED, Status.PAUSED} and wish != "cancel"
@@ -60,7 +74,7 @@ class Node:
             can_stop=is_there,
             can_pause=is_there and status in RUNNING and wish != "hold",
             can_resume=is_there and (status is Status.PAUSED or bool(state.get("held"))) and wish != "release",
-            logs=logs.address(find=f"/{name}/") if native_id else "",
+            logs=logs.address(find=find) if find and (native_id or status not in NEVER_SEEN) else "",
         )
 
 
@@ -81,13 +95,25 @@ def vertices(job: CondorWorkflow) -> list[Vertex]:
     inner: defaultdict[str, list[Node]] = defaultdict(list)
     for name in sorted(states.keys() - {node.name for node in made}):
         # HTCondor knows of a splice only the nodes in it, which are called SPLICE+NODE.
-        inner[name.partition("+")[0]].append(Node.of(name, states[name], wishes.get(name, "")))
+        find = "" if "+" in name else f"/{name}/"
+        inner[name.partition("+")[0]].append(Node.of(name, states[name], wishes.get(name, ""), find=find))
     found = []
     for node in made:
         within = tuple(inner.pop(node.name, ())) if node.name not in states else ()
-        own = Node.of(node.name, states.get(node.name, {}), wishes.get(node.name, ""), node.type, node.parent_names)
+        state, wish = states.get(node.name, {}), wishes.get(node.name, "")
+        own = Node.of(node.name, state, wish, node.type, node.parent_names, find=_logs_of(node))
         found.append(Vertex(node.name, node.type, own.parents, within or (own,)))
     return found + [Vertex(each.name, "", (), (each,)) for left in inner.values() for each in left]
+
+
+def _logs_of(node: CondorWorkflowNode) -> str:
+    """What its logs are found by: they lie in a folder of its name, those of a sub-DAG's DAGMan beside its DAG file.
+
+    What is not run has none, and nobody knows where the nodes of a splice write theirs.
+    """
+    if node.noop or node.done or node.keyword == "SPLICE":
+        return ""
+    return f"/{PurePosixPath(node.dag_file).name}." if isinstance(node, CondorWorkflowSubdagNode) else f"/{node.name}/"
 
 
 def _with_own_words(job: CondorWorkflow) -> Mapping[str, Mapping[str, Any]]:

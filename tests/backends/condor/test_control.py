@@ -185,3 +185,19 @@ def test_the_versions_of_both_sides_are_read() -> None:
     )
     assert versions_of(answer) == ("23.9.6", "25.1.1")
     assert versions_of("nothing of the kind") == ("", "")
+
+
+EXTRA = (
+    "Extra Info: You probably saw this error because the condor_schedd is not running on the machine you are trying "
+    "to query. If the condor_schedd is not running, the Condor system will not be able to find an address and port.\n\n"
+    "Extra Info: If the condor_schedd is running, the most likely cause is that you have setup a personal Condor.\n"
+)
+
+
+def test_what_a_tool_guesses_of_its_error_is_left_out_unless_it_says_nothing_else() -> None:
+    assert refusal(f"Error: Can't find address for schedd pool@\n\n{EXTRA}") == (
+        "Error: Can't find address for schedd pool@"
+    )
+    assert refusal(EXTRA) == (
+        "You probably saw this error because the condor_schedd is not running on the machine you are trying to query"
+    )

@@ -4,6 +4,8 @@ What has ended leaves the queue one part after the other, so ``state`` (the job'
 ``ended``: numbers of the parts by outcome (``ok``, ``bad``, ``removed``), as ranges; ``parts``: how many there are;
 ``failed``: the first of those that ended badly, with exit code or signal; ``exit_code``, ``exit_signal`` of a job of
 one part; ``hold``: reason, code, subcode and number of what is held; ``removed``: HTCondor's reason for a removal;
+``now``: of a job of many parts that has not ended, how many (``parts``) and which (``numbers``, as ranges) are
+``held``, ``running`` and ``waiting``; ``holds``: the same of those that are held for one reason, with its ``words``;
 ``where``: machines; ``started``: when the first part did; ``run_time``: seconds, of all ended parts together;
 ``memory``: MB, of the part that used most (``memory_ended``: of those that have ended, exactly);
 ``position``: how many of our idle jobs come before it; ``suspended``: whether it is, on its machine; ``outcome`` and
@@ -31,9 +33,11 @@ from jobsapi.backends.condor.observe.part import (
     changed,
     end_of,
     hold_of,
+    holds_of,
     machine_of,
     megabytes,
     moment,
+    numbered,
     phase_of,
 )
 from jobsapi.status import Status, combine
@@ -74,20 +78,22 @@ def observe_job(
     if not now and not fresh and len(gone) < total:
         return None
     phases = Counter(phase_of(ad) for ad in now.values())
-    held = [ad for ad in now.values() if phase_of(ad) is Status.PAUSED]
+    held = {proc: now[proc] for proc in sorted(now) if phase_of(now[proc]) is Status.PAUSED}
+    unmade = set(range(total)) - _materialized(queue, total) - gone - set(now)
     if not held or len(held) < len(now):  # else those that are not made yet are not made before some are released
-        phases[Status.SUBMITTED] += len(set(range(total)) - _materialized(queue, total) - gone - set(now))
+        phases[Status.SUBMITTED] += len(unmade)
     found = _learned(ended, fresh, now, state, total)
+    found |= _present(now, held, unmade) if total > 1 and len(gone) < total else {"now": None, "holds": None}
     if len(gone) >= total:
         status, message = _ending(ended, found, total)
     else:
-        parts_now = _Parts(total, ended, now, phases, held)
+        parts_now = _Parts(total, ended, now, phases, list(held.values()))
         status = _status(parts_now)
         message = _going(status, parts_now, found["failed"], position)
     found["suspended"] = message == SPECIAL[SUSPENDED] or None
     if status is Status.RUNNING and not message and state.get("suspended"):
         message = CONTINUED  # no message would leave the one that it is suspended
-    found["hold"] = hold_of(held)
+    found["hold"] = hold_of(list(held.values()))
     found["position"] = position if status is Status.SUBMITTED else None
     return Observation(
         status,
@@ -182,6 +188,17 @@ def _learned(
     return found
 
 
+def _present(now: Mapping[int, Ad], held: Mapping[int, Ad], unmade: Collection[int]) -> dict[str, Any]:
+    """Which parts are held, run and wait, and why they are held. Those that do not exist yet wait."""
+    numbers: dict[Status, set[int]] = {Status.PAUSED: set(), Status.RUNNING: set(), Status.SUBMITTED: set(unmade)}
+    for proc, ad in now.items():
+        numbers[phase_of(ad)].add(proc)
+    return {
+        "now": {WORDS[phase]: numbered(procs) for phase, procs in numbers.items() if procs},
+        "holds": holds_of(held),
+    }
+
+
 def _starts(ads: Iterable[Ad], state: Mapping[str, Any]) -> set[int]:
     times = {number(ad, "JobStartDate") for ad in ads} | {number(state, "started")}
     return {each for each in times if each}
@@ -254,7 +271,7 @@ def _going(status: Status, seen: _Parts, failed: Sequence[Mapping[str, Any]], po
             return "Its input files are on their way to HTCondor."
         return waiting_words(position, first)
     done = len(_all(seen.ended))
-    held = words.held(seen.held[0]) if seen.held else ""
+    held = words.sentence(words.held(seen.held[0])) if seen.held else ""
     if held and (seen.total == 1 or (status is Status.PAUSED and not done)):
         return held
     if status is Status.RUNNING:

@@ -158,7 +158,7 @@ def _by_node(dagman: Ad, ads: Sequence[Ad]) -> dict[str, _Parts]:
         held = [ad for ad in (*members, *below) if phase_of(ad) is Status.PAUSED]
         phases[Status.PAUSED] = len(held)
         running = [ad for ad in members if phase_of(ad) is Status.RUNNING]
-        parts[name] = _Parts(newest, phases, words.held(held[0]) if held else "", _machines(running))
+        parts[name] = _Parts(newest, phases, words.sentence(words.held(held[0])) if held else "", _machines(running))
     return parts
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from jobsapi.backends.condor import words
+from jobsapi.backends.condor import parts, words
 from jobsapi.backends.condor.ads import Ad, number, text
 from jobsapi.status import Status
 
@@ -24,6 +26,15 @@ PHASES: Mapping[int, Status] = {
 
 https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html#JobStatus
 """
+
+RANGES_KEPT = 200
+"""Unbroken runs of numbers that are kept of what is in one state now: it changes all the time."""
+HOLDS_KEPT = 10
+"""Reasons for holds that are kept, those of most parts first."""
+HOLD_WORDS_KEPT = 1_000
+"""Letters of each."""
+
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,31 @@ def hold_of(held: Sequence[Ad]) -> dict[str, Any] | None:
     first = held[0]
     code, subcode = number(first, "HoldReasonCode"), number(first, "HoldReasonSubCode")
     return {"reason": text(first, "HoldReason"), "code": code, "subcode": subcode, "parts": len(held)}
+
+
+def holds_of(held: Mapping[int, Ad]) -> list[dict[str, Any]]:
+    """Why parts are held: those for the same reason together, in the words that the first of them has for it.
+
+    The same is what has the same codes, and the same words but for those with a digit: slots, folders, names of files.
+    """
+    groups: defaultdict[tuple[int | None, int | None, str], list[int]] = defaultdict(list)
+    for proc, ad in sorted(held.items()):
+        alike = " ".join(word for word in text(ad, "HoldReason").split() if not _DIGIT.search(word))
+        groups[number(ad, "HoldReasonCode"), number(ad, "HoldReasonSubCode"), alike].append(proc)
+    largest = sorted(groups.values(), key=lambda procs: (-len(procs), procs))[:HOLDS_KEPT]
+    return [
+        {
+            **numbered(procs),
+            "words": words.sentence(words.held(held[procs[0]]).removeprefix("Held: ")[:HOLD_WORDS_KEPT]),
+        }
+        for procs in largest
+    ]
+
+
+def numbered(procs: Iterable[int]) -> dict[str, Any]:
+    """How many parts these are, and which; of very many runs of numbers the first."""
+    every = set(procs)
+    return {"parts": len(every), "numbers": ",".join(parts.text(every).split(",")[:RANGES_KEPT])}
 
 
 def machine_of(ad: Ad) -> str:

@@ -102,7 +102,7 @@ def _going(
         )
     if number(dagman, "JobStatus") == HELD:
         goes_on = unseen or any(number(ad, "JobStatus") not in (HELD, REMOVED, COMPLETED) for ad in ads)
-        why = f"{words.held(dagman)}. {message}" if message else words.held(dagman)
+        why = f"{words.sentence(words.held(dagman))} {message}".strip()
         return (Status.VARIOUS if goes_on else Status.PAUSED), why
     if phase_of(dagman) is Status.SUBMITTED:
         return (Status.RUNNING if busy else Status.SUBMITTED), _not_started(dagman)
