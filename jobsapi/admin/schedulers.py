@@ -33,7 +33,12 @@ LIMITS = ("max_active", "max_active_per_user")
 class SchedulerAdmin(TestedAdmin):
     """How to reach a scheduler, and how it fares."""
 
+    class Media:
+        css: ClassVar = {"all": ["jobsapi/admin.css"]}
+
     change_form_template = "admin/jobsapi/scheduler/change_form.html"
+    delete_confirmation_template = "admin/jobsapi/scheduler/delete_confirmation.html"
+    delete_selected_confirmation_template = "admin/jobsapi/scheduler/delete_selected_confirmation.html"
     list_display: tuple[str, ...] = (
         "name",
         "host",
@@ -130,6 +135,13 @@ class SchedulerAdmin(TestedAdmin):
         if object_id.isdecimal() and (scheduler := self.get_object(request, object_id)) is not None:
             context["test_page"] = self.test_page(scheduler)
         return super().change_view(request, object_id, form_url, context)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With the name of the field that actions take: one that is kept for its jobs can be given up."""
+        context = {**(extra_context or {}), "action_checkbox_name": ACTION_CHECKBOX_NAME}
+        return super().delete_view(request, object_id, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A test says nothing of another host, or of another login; one that is under way loses its lease."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import get_user_model
@@ -14,11 +15,14 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from jobsapi.admin.schedulers import moment
 from jobsapi.exceptions import JobsApiError
 from jobsapi.models import Scheduler, Stray
 
 MOST = 500
 """Strays that are decided at once: each is named before somebody says yes, and no other is meant then."""
+SHORT = 10
+"""Letters that the list shows of a long id: of the last part of a path."""
 WORDS = {
     Stray.ADOPT: (
         "Adopt strays",
@@ -37,11 +41,45 @@ WORDS = {
 """The title of the page that asks, what it says will happen, and its button."""
 
 
+class AdoptionForm(forms.Form):
+    """Whose jobs, and of which app, strays become that have no row. ``owner`` is that user once it is valid."""
+
+    user = forms.CharField(label="User whose jobs those without a row become", required=False)
+    app = forms.CharField(label="App that they become jobs of, where it is not known", required=False, max_length=255)
+    owner: Any = None
+
+    def __init__(self, data: Any, by: str, labels: set[str]) -> None:
+        """``by``: the name of who decides, and whose they become unless he says otherwise. ``labels``: apps of the
+        strays, "" where it is not known; if all are, there is nothing to say.
+        """
+        super().__init__(data, initial={"user": by, "app": ", ".join(sorted(labels - {""}))[:255]})
+        self.by = by
+        for field in self.fields.values():
+            field.widget.attrs["autocomplete"] = "off"
+        if "" not in labels:
+            self.fields["app"].disabled = True
+            self.fields["app"].label = "App that they become jobs of"
+        elif len(labels) > 2:
+            self.initial["app"] = ""
+
+    def clean_user(self) -> str:
+        """The name as it was given, or that of who decides."""
+        users = get_user_model()
+        name = self.cleaned_data["user"] or self.by
+        self.owner = users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()
+        if self.owner is None:
+            raise forms.ValidationError(f"There is no user “{name}”. Nothing was changed.")
+        return str(name)
+
+
 @admin.register(Stray)
 class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """What workers have found. Nothing here asks a scheduler."""
 
-    list_display = ("native_id", "scheduler", "what", "of_job", "name", "words", "why", "since", "takes", "standing")
+    class Media:
+        css: ClassVar = {"all": ["jobsapi/admin.css"]}
+
+    list_display = ("short_id", "scheduler", "there", "reason", "standing")
     list_filter = ("scheduler", "what", "can_adopt")
     list_select_related = ("scheduler",)
     search_fields = ("native_id", "name", "label")
@@ -70,6 +108,28 @@ class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         """Without a button that deletes the row alone."""
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "show_delete": False})
+
+    @admin.display(description="what", ordering="native_id")
+    def short_id(self, stray: Stray) -> str:
+        """What tells it from others in the list, with its name; the whole id is the title, and on its page."""
+        last = stray.native_id.rpartition("/")[2]
+        shown = last if len(last) <= SHORT + 2 else f"{last[:SHORT]}…"
+        name = f" ({stray.name})" if stray.name else ""
+        return format_html('<span title="{}">{} {}{}</span>', stray.native_id, stray.what, shown, name)
+
+    @admin.display(description="how it is there", ordering="since")
+    def there(self, stray: Stray) -> str:
+        """In words, with what it takes and since when."""
+        takes = "" if stray.size is None else filesizeformat(stray.size)
+        since = "" if stray.since is None else f"since {moment(stray.since)}"
+        return ", ".join(filter(None, (stray.words, takes, since)))
+
+    @admin.display(description="why it is a stray", ordering="why")
+    def reason(self, stray: Stray) -> str:
+        """With a link to the job that it has to do with."""
+        number = "" if stray.job_number is None else str(stray.job_number)
+        before, found, after = stray.why.partition(number) if number else (stray.why, "", "")
+        return format_html("{}{}{}", before, self.of_job(stray), after) if found else before
 
     @admin.display(description="job", ordering="job_number")
     def of_job(self, stray: Stray) -> str:
@@ -104,16 +164,14 @@ class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _decided(self, request: HttpRequest, chosen: QuerySet[Stray], wish: str) -> TemplateResponse | None:
         if not request.POST.get("confirmed"):
             return self._asked(request, chosen, wish)
-        users = get_user_model()
-        given = request.POST.get("user", "").strip() or request.user.get_username()
-        owner = users._default_manager.filter(**{users.USERNAME_FIELD: given}).first()
-        if wish == Stray.ADOPT and owner is None:
-            self.message_user(request, f"There is no user “{given}”. Nothing was changed.", messages.ERROR)
-            return None
+        form = self._form(request, chosen, request.POST)
+        if wish == Stray.ADOPT and not form.is_valid():
+            return self._asked(request, chosen, wish, form)
+        owner, label = (form.owner, form.cleaned_data["app"]) if wish == Stray.ADOPT else (None, "")
         wished = 0
         for stray in chosen.select_related("scheduler"):
             try:
-                stray.request(wish, request.user.get_username(), owner, request.POST.get("app", "").strip()[:255])
+                stray.request(wish, request.user.get_username(), owner, label)
             except JobsApiError as error:
                 self.message_user(request, str(error), messages.WARNING)
                 continue
@@ -124,12 +182,19 @@ class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, message, messages.SUCCESS)
         return None
 
-    def _asked(self, request: HttpRequest, chosen: QuerySet[Stray], wish: str) -> TemplateResponse | None:
+    def _form(self, request: HttpRequest, chosen: QuerySet[Stray], data: Any = None) -> AdoptionForm:
+        labels = set(chosen.filter(job_number=None).order_by().values_list("label", flat=True).distinct())
+        return AdoptionForm(data, request.user.get_username(), labels)
+
+    def _asked(
+        self, request: HttpRequest, chosen: QuerySet[Stray], wish: str, form: AdoptionForm | None = None
+    ) -> TemplateResponse | None:
         if (number := chosen.count()) > MOST:
             more = f"{number:,} are chosen. Choose up to {MOST} at a time, or use manage.py reconcile --remove-all."
             self.message_user(request, more, messages.ERROR)
             return None
         title, sentence, button = WORDS[wish]
+        without_row = wish == Stray.ADOPT and chosen.filter(job_number=None).exists()
         context = {
             **self.admin_site.each_context(request),
             "title": title,
@@ -138,7 +203,7 @@ class StrayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "button": button,
             "wish": wish,
             "strays": chosen.select_related("scheduler"),
-            "without_row": wish == Stray.ADOPT and chosen.filter(job_number=None).exists(),
+            "form": (form or self._form(request, chosen)) if without_row else None,
             "checkbox": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/jobsapi/strays.html", context)

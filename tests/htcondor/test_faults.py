@@ -97,7 +97,7 @@ def test_a_worker_killed_after_condor_submit_leaves_a_job_that_is_adopted(
         **os.environ,
         "DATABASE_URL": database_url(),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "JOBSAPI_TEST_SETTINGS": json.dumps({"WORKSPACE_ROOT": settings.JOBSAPI["WORKSPACE_ROOT"]}),
+        "JOBSAPI_TEST_SETTINGS": json.dumps({name: settings.JOBSAPI[name] for name in ("PORTAL", "WORKSPACE_ROOT")}),
     }
     command = [sys.executable, "-c", KILLED, str(job.pk)]
     killed = subprocess.run(command, env=environment, timeout=60, check=False, cwd=Path(__file__).parents[2])

@@ -14,9 +14,9 @@ from tests.rig.eventually import eventually
 
 
 @pytest.fixture(autouse=True)
-def portal(settings, ready):
+def portal(settings, ready, condor_pool):
     """A portal of its own, since the submit host's account has folders of earlier tests; two looks are enough."""
-    name = f"portal-{uuid4().hex[:8]}"
+    name = f"{condor_pool.portal}-{uuid4().hex[:8]}"
     settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 0.0, "PORTAL": name}
     return name
 
@@ -41,7 +41,7 @@ def test_only_what_is_ours_and_no_row_s_is_found_and_removed(
     local, worker, script, execute, settings, condor_pool, scripts, portal
 ):
     long = script("long.sh", "sleep 600")
-    settings.JOBSAPI = {**settings.JOBSAPI, "PORTAL": "another"}
+    settings.JOBSAPI = {**settings.JOBSAPI, "PORTAL": f"{portal}-another"}
     theirs = execute(local, long)
     worker.until(theirs, lambda found: found.native_id)
     forget(theirs)

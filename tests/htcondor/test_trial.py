@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,8 +11,9 @@ import pytest
 from django.utils import timezone
 
 from jobsapi import lifecycle
+from jobsapi.backends.condor.description import describe
 from jobsapi.backends.condor.transport import LocalTransport, transport_of
-from jobsapi.backends.condor.trial import Schedd, fit, overdue, room
+from jobsapi.backends.condor.trial import Schedd, description, fit, overdue, room
 from jobsapi.compute import create_condor_scheduler
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.htcondor.host_keys import fingerprint
@@ -131,6 +133,25 @@ def test_a_pool_that_starts_nothing_is_no_failure_and_the_job_is_taken_back(loca
         assert found.report.outcome == "doubtful"
         assert ours(condor_pool) == []
     assert found.unreachable_since is None
+
+
+def test_the_tiny_job_streams_as_other_jobs_do_and_so_needs_the_rights_that_they_need(make, local):
+    others = str(describe(make(local, attributes={"executable": "a.sh"}))).lower().splitlines()
+
+    assert {"stream_output = true", "stream_error = true"} <= {*others} & {*description("0" * 32).splitlines()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's pool has another account than the workers")
+def test_a_workspace_that_the_pools_account_cannot_write_to_is_found_out(local, condor_pool):
+    before = os.umask(0o022)
+    try:
+        found = examined(local)
+    finally:
+        os.umask(before)
+
+    assert outcomes(found)["A tiny job"] == "bad", messages(found)
+    assert "See that the pool's account may write to the job's folder in its workspace" in messages(found)["A tiny job"]
+    assert condor_pool.queue() == []
 
 
 def test_a_frozen_schedd_costs_its_time_outs(local, condor_pool, settings):

@@ -14,6 +14,7 @@ from jobsapi import clock, lifecycle
 from jobsapi.backends.base import Observation
 from jobsapi.compute import create_dask_scheduler
 from jobsapi.exceptions import BackendUnavailable, JobsApiError
+from jobsapi.management.commands import reconcile as command
 from jobsapi.models import Job, JobEvent, Scheduler, Stray
 from jobsapi.reconcile import look_before_submitting
 from jobsapi.status import Status
@@ -445,9 +446,31 @@ def test_the_command_looks_again_when_the_grace_is_over(settings, silent, rowles
 
     report = said()
 
-    assert "1 seen the first time, maybe being submitted. Looking again in 0.2 s" in report
+    assert "“cluster”: 1 seen the first time, maybe being submitted.\nLooking again in 0.2 s" in report
     assert "1 stray, 0 seen once only" in report
     assert silent.exchanges.count("inventory") == 2
+
+
+def test_the_command_looks_at_all_schedulers_before_it_waits_once(settings, silent, rowless, scheduler):
+    settings.JOBSAPI = {**settings.JOBSAPI, "LOST_GRACE": 0.2}
+    create_dask_scheduler("second", "127.0.0.1:2").save()
+    report = said()
+
+    assert "“second”: 1 seen the first time" in report
+    assert report.count("Looking again") == 1
+    assert report.count("1 stray, 0 seen once only") == 2
+    assert silent.exchanges.count("inventory") == 4
+
+
+def test_the_command_lists_some_and_says_how_many_more_there_are(silent, at_scheduler, scheduler, monkeypatch):
+    monkeypatch.setattr(command, "SHOWN", 2)
+    for number in range(3):
+        Job._base_manager.filter(pk=at_scheduler(f"job {number}").pk).delete()
+
+    report = said()
+
+    assert report.count("No job of the portal knows of it.") == 2
+    assert "… and 1 more; see the admin, under Strays." in report
 
 
 def test_the_command_goes_by_the_databases_clock(settings, rowless, scheduler, monkeypatch):
@@ -485,7 +508,9 @@ def test_the_command_shows_rows_that_the_scheduler_does_not_know(settings, silen
 
 def test_the_command_says_which_scheduler_it_could_not_reach(silent, scheduler):
     silent.unavailable = "No route to host."
+    out = io.StringIO()
     with pytest.raises(CommandError, match="Not reached"):
-        said()
+        call_command("reconcile", stdout=out, stderr=out)
+    assert out.getvalue() == "“cluster”: No route to host.\n"
     with pytest.raises(CommandError, match="There are: cluster"):
         said("another")

@@ -71,6 +71,8 @@ class CondorPool:
         self._settings = {**inherited, f"{SETTINGS}HOME": str(self.folder), f"{SETTINGS}SLOTS": str(slots)}
         self._with_ssh = ssh
         self._process: subprocess.Popen[bytes] | None = None
+        self.portal = f"pool-{self.folder.name.removeprefix('jobsapi-')}"
+        """A name for the portal that uses it: pools of one machine share the home of their account."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -84,6 +86,11 @@ class CondorPool:
     def user(self) -> str:
         """The account of its daemons and jobs."""
         return self.folder.joinpath("pool", "spool").owner()
+
+    @property
+    def _home(self) -> Path:
+        """The home of its account, where portals have their jobs' folders when they come over SSH."""
+        return Path(f"~{self.user}").expanduser()
 
     @property
     def ssh(self) -> Login:
@@ -127,6 +134,8 @@ class CondorPool:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+            for place in self._home.joinpath("jobsapi").glob(f"{self.portal}*"):
+                shutil.rmtree(place, ignore_errors=True)
         self._folder.__exit__(None, None, None)
 
     def condor(self, *command: str | Path, cwd: Path | None = None, input: str = "") -> str:
@@ -306,8 +315,9 @@ def condor_pool() -> Iterator[CondorPool]:
 
 
 @pytest.fixture
-def condor_tools(condor_pool: CondorPool, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
-    """This process finds the pool's tools, as on its submit host."""
+def condor_tools(condor_pool: CondorPool, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Mapping[str, str]:
+    """This process finds the pool's tools, as on its submit host, and is a portal that no other pool knows."""
+    settings.JOBSAPI = {**settings.JOBSAPI, "PORTAL": condor_pool.portal}
     for name, value in condor_pool.env.items():
         monkeypatch.setenv(name, value)
     return condor_pool.env

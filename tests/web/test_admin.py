@@ -193,7 +193,11 @@ def test_a_scheduler_with_jobs_is_not_deleted_and_the_page_says_what_to_do(
     assert len(page) < 20_000
     assert sentence in html.unescape(root.post(delete, {"post": "yes"}).content.decode())
     chosen = {"action": "delete_selected", "_selected_action": [cluster_row.pk]}
-    assert sentence in html.unescape(root.post(address("daskscheduler", "changelist"), chosen).content.decode())
+    selected = html.unescape(root.post(address("daskscheduler", "changelist"), chosen).content.decode())
+    assert sentence in selected
+    for each in (page, selected):
+        assert "Give up “cluster” …" in html.unescape(each)
+        assert f'<input type="hidden" name="_selected_action" value="{cluster_row.pk}">' in each
     assert DaskScheduler.objects.exists()
 
 
@@ -211,6 +215,7 @@ def test_an_assigned_scheduler_is_not_deleted_and_the_page_says_where_it_is(root
     SchedulerAssignment.objects.create(package="samples", setting="dask", scheduler=cluster_row)
     page = root.get(address("daskscheduler", "delete", cluster_row.pk)).content.decode()
     assert "“cluster” is assigned to the setting “dask” of samples. Assign another one" in html.unescape(page)
+    assert "Give up" not in page
 
 
 def test_a_scheduler_is_given_up_after_a_question(root, row, cluster_row, silent_worker):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -61,11 +62,24 @@ def test_strays_are_listed_and_the_page_of_a_scheduler_links_to_its_own(admin_cl
 
     page = text(admin_client.get(f"{LIST}?scheduler__id__exact={cluster_row.pk}"))
 
-    for words in ("jobsapi/a/b", "no row", "simulate", "1 done", "No job of the portal", "to be decided"):
+    for words in ("jobsapi/a/b", "simulate", "1 done", "No job of the portal", "to be decided"):
         assert words in page
     assert "delete_selected" not in page
     assert "deletelink" not in text(admin_client.get(address("stray", "change", stray.pk)))
     assert fake.exchanges == []
+
+
+def test_a_long_id_is_shortened_and_what_it_has_to_do_with_is_a_link(admin_client, stray, row):
+    job = row("hits")
+    folder, why = f"jobsapi/portal/{uuid4().hex}", f"Job {job.pk} is Error, and was to have left nothing."
+    Stray.objects.update(native_id=folder, what="folder", why=why, job_number=job.pk, size=3000)
+
+    page = text(admin_client.get(LIST))
+
+    assert f'<span title="{folder}">folder {folder[15:25]}… (simulate)</span>' in page
+    assert f'Job <a href="{address("job", "change", job.pk)}">{job.pk}</a> is Error, and was to' in page
+    assert "1 done, 2.9\xa0KB" in page
+    assert folder in text(admin_client.get(address("stray", "change", stray.pk)))
 
 
 def test_an_empty_list_says_what_a_stray_is_and_when_each_scheduler_was_looked_at(admin_client, stray, cluster_row):
@@ -105,7 +119,10 @@ def test_removal_is_asked_for_first_and_then_wished(admin_client, fake, stray):
 def test_what_has_no_row_is_adopted_for_the_user_that_is_named(admin_client, fake, stray, ada):
     page = act(admin_client, stray, "adopt")
     assert 'name="user" value="admin"' in page
-    assert "no user “nobody”" in act(admin_client, stray, "adopt", confirmed="yes", user="nobody")
+    again = act(admin_client, stray, "adopt", confirmed="yes", user="nobody", app="flood")
+    assert "There is no user “nobody”." in again
+    for kept in ('name="user" value="nobody"', 'name="app" value="flood"', "Yes, adopt"):
+        assert kept in again
     stray.refresh_from_db()
     assert stray.wish == ""
 
@@ -113,6 +130,17 @@ def test_what_has_no_row_is_adopted_for_the_user_that_is_named(admin_client, fak
 
     stray.refresh_from_db()
     assert (stray.wish, stray.user, stray.label) == ("adopt", ada, "flood")
+
+
+def test_the_app_that_is_known_is_not_asked_for(admin_client, fake, stray, ada):
+    Stray.objects.update(label="river")
+
+    page = act(admin_client, stray, "adopt")
+    assert re.search(r'name="app" value="river"[^>]* disabled', page)
+    act(admin_client, stray, "adopt", confirmed="yes", user=ada.username, app="flood")
+
+    stray.refresh_from_db()
+    assert (stray.wish, stray.user, stray.label) == ("adopt", ada, "river")
 
 
 def test_what_cannot_be_adopted_says_why(admin_client, fake, stray):

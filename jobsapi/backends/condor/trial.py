@@ -167,7 +167,10 @@ class Schedd:
 
 
 def description(mark: str) -> str:
-    """The submit description of the tiny job. Files are transferred, as no two machines need share a disk."""
+    """The submit description of the tiny job. Files are transferred, as no two machines need share a disk.
+
+    Output and error are streamed, as those of other jobs are: so it needs the same rights to its folder.
+    """
     lines = {
         "universe": "vanilla",
         "executable": "/bin/sh",
@@ -175,6 +178,8 @@ def description(mark: str) -> str:
         "arguments": f"\"-c 'echo {SAID}'\"",
         "output": OUTPUT,
         "error": "trial.err",
+        "stream_output": "true",
+        "stream_error": "true",
         "log": "trial.log",
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",

@@ -14,7 +14,7 @@ from jobsapi.models import Scheduler, Stray
 from jobsapi.models.deletion import count
 from jobsapi.reconcile import look_before_submitting, missing, schedulers
 
-SHOWN = 200
+SHOWN = 50
 """Lines of a table; the admin has the others."""
 BY = "manage.py reconcile"
 PATIENCE = 30
@@ -58,42 +58,40 @@ class Command(BaseCommand):
         ids = [options["adopt"] or options["remove"]] if options["adopt"] or options["remove"] else None
         if (ids or options["remove_all"]) and scheduler is None:
             raise CommandError("Name the scheduler, too: ids are its own.")
-        unreachable = [each for each in chosen if not self._looked(each, wait=not options["no_wait"])]
-        for each in chosen:
-            if each not in unreachable:
-                if ids or options["remove_all"]:
-                    self._wish(each, wish, ids, options["user"], options["app"])
-                self._report(each)
-        if unreachable:
+        reached = self._looked(chosen, wait=not options["no_wait"])
+        for each in reached:
+            if ids or options["remove_all"]:
+                self._wish(each, wish, ids, options["user"], options["app"])
+            self._report(each)
+        if unreachable := [each for each in chosen if each not in reached]:
             names = ", ".join(f"“{each}”" for each in unreachable)
             raise CommandError(f"Not reached, so nothing is known of it: {names}.")
 
-    def _looked(self, scheduler: Scheduler, *, wait: bool) -> bool:
-        """Look, and if there is something new once more after ``LOST_GRACE``. False if it could not be reached."""
-        if not self._look(scheduler):
-            return False
+    def _looked(self, chosen: Sequence[Scheduler], *, wait: bool) -> list[Scheduler]:
+        """Look at all, and where there is something new once more after ``LOST_GRACE``. Those that were reached."""
+        reached = [each for each in chosen if self._look(each)]
         settled = Stray.objects.seen_twice().values("pk")
-        fresh = Stray.objects.filter(scheduler=scheduler.pk).exclude(pk__in=settled)
+        fresh = Stray.objects.filter(scheduler__in=reached).exclude(pk__in=settled)
+        if not wait or not fresh.exists():
+            return reached
+        anew = {each: number for each in reached if (number := fresh.filter(scheduler=each.pk).count())}
+        for scheduler, number in anew.items():
+            self.stdout.write(f"“{scheduler}”: {number:,} seen the first time, maybe being submitted.")
         grace = conf.get("LOST_GRACE")
-        if wait and fresh.exists():
-            self.stdout.write(
-                f"“{scheduler}”: {fresh.count()} seen the first time, maybe being submitted. "
-                f"Looking again in {grace:g} s …"
-            )
-            first = fresh.latest("first_seen").first_seen
-            while (left := grace - (clock.now() - first).total_seconds()) > 0:
-                time.sleep(min(left, 1) + 0.01)
-            return self._look(scheduler)
-        return True
+        self.stdout.write(f"Looking again in {grace:g} s …")
+        first = fresh.latest("first_seen").first_seen
+        while (left := grace - (clock.now() - first).total_seconds()) > 0:
+            time.sleep(min(left, 1) + 0.01)
+        return [each for each in reached if each not in anew or self._look(each)]
 
     def _look(self, scheduler: Scheduler) -> bool:
-        """Whether a look has been had, be it by a worker that is at it now."""
+        """Whether a look has been had, be it by a worker that is at it now. If not, says why."""
         before = scheduler.reconciled_at
         for _ in range(PATIENCE):
             try:
                 lifecycle.reconcile(scheduler.pk)
             except BackendUnavailable as error:
-                self.stderr.write(str(error))
+                self.stderr.write(f"“{scheduler}”: {error}")
                 return False
             scheduler.refresh_from_db()
             if scheduler.reconciled_at != before:
@@ -102,6 +100,7 @@ class Command(BaseCommand):
                 self.stderr.write(scheduler.outage)
                 return False
             time.sleep(1)
+        self.stderr.write(f"“{scheduler}”: a worker has been looking for over {PATIENCE} s, or it is busy. Try again.")
         return False
 
     def _wish(self, scheduler: Scheduler, wish: str, ids: Sequence[str] | None, user: str | None, app: str) -> None:
@@ -129,14 +128,16 @@ class Command(BaseCommand):
         young = Stray.objects.filter(scheduler=scheduler.pk).count() - settled.count()
         lost = missing(scheduler, clock.now())
         self.stdout.write(
-            f"“{scheduler}”: {count(settled.count(), 'stray')}, {young} seen once only, "
+            f"“{scheduler}”: {count(settled.count(), 'stray')}, {young:,} seen once only, "
             f"{count(lost.count(), 'row')} that it does not know."
         )
         for line in table(settled[:SHOWN]):
             self.stdout.write(f"  {line}")
+        self._more(settled.count(), "Strays")
         for job in lost[:SHOWN]:
             since = job.missing_since or job.submit_started_at
             self.stdout.write(f"  {job}: {job.cached_status}, not known there since {since:%Y-%m-%d %H:%M:%S}")
+        self._more(lost.count(), "Jobs")
         if lost.exists():
             self.stdout.write("  Rows that it does not know need nothing: a refresh or another try finds out.")
         if settled.exists():
@@ -144,6 +145,10 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"  To decide: manage.py reconcile {name} --adopt ID [--user NAME], --remove ID or --remove-all."
             )
+
+    def _more(self, number: int, page: str) -> None:
+        if number > SHOWN:
+            self.stdout.write(f"  … and {number - SHOWN:,} more; see the admin, under {page}.")
 
 
 def table(strays: Iterable[Stray]) -> list[str]:
