@@ -173,9 +173,15 @@ class Commands(StatusChanges):
             if self.ended:
                 return self.cached_status
             if deadline is not None and time.monotonic() >= deadline:
-                raise WaitTimeout(f"Job {self.pk} is {self.cached_status} after {timeout} s; it goes on.")
+                raise WaitTimeout(f"Job {self.pk} is {self.cached_status} after {timeout} s{self._what_follows()}")
             time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
             pause = min(pause * 1.5, 2.0)
+
+    def _what_follows(self) -> str:
+        if self._status != Status.PAUSED:
+            return "; it goes on."
+        why = f": {self.status_message.rstrip('.')}." if self.status_message else "."
+        return f"{why} It waits until it is resumed."
 
     async def safe_close(self) -> None:
         """Nothing to close: a job keeps no connection. Here for apps that call it."""

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from jobsapi.models import CondorWorkflow
 from jobsapi.web import callbacks, views
 from jobsapi.web.inside import dashboard, fragment, parts
 from jobsapi.web.job import files, following, logs, page, results, sharing
@@ -20,6 +21,7 @@ urlpatterns = [
     path("jobs/<int:job_id>/logs/download/", logs.download_log, name="job-log-download"),
     path("jobs/<int:job_id>/files/", files.job_files, name="job-files"),
     path("jobs/<int:job_id>/files/download/", files.download_file, name="job-file"),
+    path("jobs/<int:job_id>/files/all/", files.download_all, name="job-files-all"),
     path("jobs/<int:job_id>/traceback/", views.job_traceback, name="job-traceback"),
     path("jobs/<int:job_id>/result/", results.job_result, name="job-result"),
     path("jobs/<int:job_id>/result/download/", results.download_result, name="job-result-download"),
@@ -35,6 +37,12 @@ urlpatterns = [
     path("jobs/<int:job_id>/pause/", views.act, {"command": "pause"}, name="job-pause"),
     path("jobs/<int:job_id>/resume/", views.act, {"command": "resume"}, name="job-resume"),
     path("jobs/<int:job_id>/resubmit/", views.act, {"command": "resubmit"}, name="job-resubmit"),
+    path(
+        "jobs/<int:job_id>/resubmit/all/",
+        views.act,
+        {"command": "resubmit", "type": CondorWorkflow, "options": {"from_start": True}},
+        name="job-resubmit-all",
+    ),
     path("jobs/<int:job_id>/delete/", views.act, {"command": "delete"}, name="job-delete"),
     path("jobs/<int:job_id>/share/", sharing.share, name="job-share"),
     path("update-job-status/<int:job_id>/", callbacks.update_job_status, name="update-job-status"),

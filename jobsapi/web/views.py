@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobsapi.exceptions import JobsApiError
 from jobsapi.manager import follow
+from jobsapi.models import Job
 from jobsapi.policy import manages_all
 from jobsapi.web.access import managed_job, visible_job
 from jobsapi.web.job.history import traceback_of
@@ -18,7 +23,20 @@ from jobsapi.web.requests import NO_CONTENT, from_htmx, way_back
 from jobsapi.web.table.options import JobsTable
 
 EVERYBODY = "everybody"
-ACTIONS = ("run", "pause", "resume", "resubmit", "|", "logs", "parts", "results", "|", "terminate", "delete")
+ACTIONS = (
+    "run",
+    "pause",
+    "resume",
+    "resubmit",
+    "resubmit-all",
+    "|",
+    "logs",
+    "parts",
+    "results",
+    "|",
+    "terminate",
+    "delete",
+)
 
 
 @never_cache
@@ -48,14 +66,22 @@ def job_traceback(request: HttpRequest, job_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def act(request: HttpRequest, job_id: int, command: str) -> HttpResponse:
+def act(
+    request: HttpRequest,
+    job_id: int,
+    command: str,
+    type: type[Job] = Job,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> HttpResponse:
     """Stop, pause or resume a job, run it again or delete it: ``command`` is the name of the job's own method.
 
-    Leads back to ``next``, or to the table.
+    ``options`` are what the method is given, ``type`` the jobs that take them. Leads back to ``next``, or to the table.
     """
     job = managed_job(request.user, job_id)
+    if not isinstance(job, type):
+        raise Http404("Such a job does not offer that.")
     try:
-        getattr(job, command)()
+        getattr(job, command)(**options)
     except JobsApiError as error:
         messages.error(request, str(error), fail_silently=True)
         if from_htmx(request):

@@ -7,6 +7,7 @@ import pytest
 from jobsapi.backends.condor.description import MADE_AT_ONCE
 from jobsapi.exceptions import InvalidJob
 from jobsapi.models import CondorWorkflowJobNode, Job, JobEvent
+from tests.htcondor.functions import refuse
 from tests.rig.eventually import eventually
 
 
@@ -70,6 +71,22 @@ def test_procs_of_which_some_fail_end_various_complete_and_say_which(place, work
     assert "2 of 4 parts failed" in ended.status_message
     assert "part 1: exit code 1" in ended.status_message
     assert "COM" not in statuses(job)
+
+
+def test_which_procs_are_held_and_why_is_known_by_their_numbers(place, worker, script, execute):
+    program = script("part.sh", "case $1 in 1 | 3) ;; *) echo here > out.$1 ;; esac")
+    brings = {"transfer_output_files": "out.$(Process)", "should_transfer_files": "YES"}
+    job = execute(place, program, "$(Process)", attributes=brings, num_jobs=5)
+
+    paused = worker.until(job, "Paused")
+
+    state = paused.backend_state
+    assert state["now"] == {"held": {"parts": 2, "numbers": "1,3"}}
+    assert [(each["parts"], each["numbers"]) for each in state["holds"]] == [(2, "1,3")]
+    assert "out.1" in state["holds"][0]["words"]
+    assert "(12/" in state["holds"][0]["words"]
+    paused.stop()
+    assert worker.ended(paused).backend_state["now"] is None
 
 
 def test_procs_that_all_fail_are_an_error(local, worker, script, execute):
@@ -229,6 +246,22 @@ def test_from_the_start_when_asked(manager, user, local, worker, scripts):
 
     assert again.cached_status == "Complete"
     assert int(again.node_states["A"]["native_id"]) > int(before["B"]["native_id"])
+
+
+def test_all_run_again_when_only_what_was_made_of_their_results_has_failed(manager, user, local, worker, scripts):
+    workflow = workflow_of(manager, user, local, scripts, {"A": "echo ran >> ran"}, [])
+    workflow.process_results_function = refuse
+    workflow.save()
+    workflow.execute()
+    first = worker.ended(workflow)
+    before = first.node_states["A"]
+    assert (first.cached_status, before["status"]) == ("Error", "COM")
+
+    first.resubmit()
+    again = worker.ended(first)
+
+    assert "not good enough" in again.status_message
+    assert int(again.node_states["A"]["native_id"]) > int(before["native_id"])
 
 
 def test_a_workflow_of_which_nothing_ends_well_is_an_error(manager, user, local, worker, scripts):

@@ -1331,6 +1331,22 @@ class TestWaiting:
         with pytest.raises(WaitTimeout, match=r"is Submitted after 0\.1 s; it goes on"):
             job.wait(0.1)
 
+    @pytest.mark.parametrize(
+        ("message", "told"),
+        [
+            ("Held: no such file (13/2)", ": Held: no such file (13/2). It waits until it is resumed."),
+            ("", ". It waits until it is resumed."),
+        ],
+    )
+    def test_of_one_that_is_held_it_says_why_and_not_that_it_goes_on(self, silent, execute, message, told):
+        job = execute()
+        type(job)._base_manager.filter(pk=job.pk).update(_status=Status.PAUSED, status_message=message)
+
+        with pytest.raises(WaitTimeout) as raised:
+            job.wait(0.1)
+
+        assert str(raised.value) == f"Job {job.pk} is Paused after 0.1 s{told}"
+
     def test_within_the_transaction_that_executed_the_job_it_says_that_it_cannot_end(self, silent, make_job):
         with transaction.atomic():
             job = make_job()

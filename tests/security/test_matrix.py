@@ -92,6 +92,7 @@ MATRIX = {
     "jobsapi:job-log-download": PAGE,
     "jobsapi:job-files": PAGE,
     "jobsapi:job-file": PAGE,
+    "jobsapi:job-files-all": PAGE,
     "jobsapi:job-traceback": PAGE,
     "jobsapi:job-result": PAGE,
     "jobsapi:job-result-download": PAGE,
@@ -101,6 +102,7 @@ MATRIX = {
     "jobsapi:job-parts": PIECE,
     **{f"jobsapi:part-{verb}": COMMAND for verb in ("stop", "pause", "resume")},
     **{f"jobsapi:job-{verb}": COMMAND for verb in ("run", "stop", "pause", "resume", "resubmit", "delete")},
+    "jobsapi:job-resubmit-all": COMMAND,
     "jobsapi:job-share": (known(405), {**of_job(DONE, viewer=403), "manager": 403}),
     "jobsapi:update-job-status": (everybody(200), everybody(200)),
     "jobsapi:update-dask-job-status": (everybody(200), everybody(200)),
@@ -163,10 +165,10 @@ QUERY = {
     "admin:autocomplete": {"app_label": "jobsapi", "model_name": "schedulerassignment", "field_name": "scheduler"},
 }
 """What an address is asked, so that it has something to give."""
-DATA = {f"jobsapi:part-{verb}": {"part": "0"} for verb in ("stop", "pause", "resume")}
+DATA = {f"jobsapi:part-{verb}": {"part": "0", "confirmed": "yes"} for verb in ("stop", "pause", "resume")}
 """What a form sends."""
 OF_DONE = ("log-follow", "result", "result-download", "output", "logs", "log-download", "dashboard")
-OF_FOLDER = ("files", "file", "parts")
+OF_FOLDER = ("files", "file", "files-all", "parts")
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def clients(users):
 
 @pytest.fixture
 def jobs(users, row, condor_row, cluster_row):
-    """A job that runs, one that has ended, one with a folder and one with parts, shared with two groups."""
+    """One that runs, one that has ended, one with a folder, with parts, with nodes; all shared with two groups."""
     type(cluster_row).objects.update(dashboard="http://dask.example.org:8787")
     folder = condor_row("folder", Status.COMPLETE)
     folder.folder.mkdir(parents=True)
@@ -205,7 +207,11 @@ def jobs(users, row, condor_row, cluster_row):
     for each in results.whole(done, BasicBackend(None), 1):
         each.keep()
     JobBlob.store(done, Purpose.LOGS, b'{"a.out": {"text": "end", "offset": 0, "size": 3}}')
-    found = {"running": row("running"), "done": done, "folder": folder, "parts": condor_row("parts", progress_total=2)}
+    inside = {
+        "parts": condor_row("parts", progress_total=2),
+        "nodes": condor_row("nodes", Status.VARIOUS_COMPLETE, nodes=["A"]),
+    }
+    found = {"running": row("running"), "done": done, "folder": folder, **inside}
     for job, right in product(found.values(), (Right.VIEW, Right.MANAGE)):
         job.share(Group.objects.get(name=right), right)
     return found
@@ -217,6 +223,8 @@ def job_for(name: str, jobs) -> Job:
     if view.startswith("part-"):
         return jobs["parts"]
     view = view.removeprefix("job-")
+    if view == "resubmit-all":
+        return jobs["nodes"]
     return jobs["done" if view in OF_DONE else "folder" if view in OF_FOLDER else "running"]
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import html
+import io
 import os
 import re
+import tracemalloc
+import zipfile
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from jobsapi.exceptions import OutputNotAllowed
+from jobsapi.htcondor.names import REPORT_FILE
 from jobsapi.models import outputs
 from jobsapi.status import Status
-from jobsapi.web.job import files
+from jobsapi.web.job import archive, files
 
 pytestmark = pytest.mark.django_db
 
@@ -250,3 +255,251 @@ def test_a_large_file_is_sent_piece_by_piece(browser, flood):
     assert int(answer["Content-Length"]) == 2**30
     assert len(next(iter(answer.streaming_content))) < 2**20
     answer.close()
+
+
+def download_all(client, job, folder="", method="get"):
+    return getattr(client, method)(reverse("jobsapi:job-files-all", args=[job.pk]), {"folder": folder})
+
+
+def unpacked(answer):
+    """What is in a zip: bytes by name. Every checksum is looked at."""
+    with zipfile.ZipFile(io.BytesIO(answer.getvalue())) as found:
+        assert found.testzip() is None
+        return {name: found.read(name) for name in found.namelist()}
+
+
+def test_a_folder_is_downloaded_as_one_zip_with_those_in_it(browser, flood):
+    (flood.folder / "deep").mkdir()
+    (flood.folder / "deep" / "Rhône.txt").write_text("deep")
+    (flood.folder / "run.sh").write_text("#!/bin/sh")
+    top, name = page(browser, flood), f"flood-{flood.pk}"
+
+    whole = browser.get(link(top, "Download all"))
+    inner = browser.get(link(page(browser, flood, "out"), "Download all"))
+
+    assert "3 files, 17\xa0bytes, as a zip" in top
+    assert whole["Content-Type"] == "application/zip"
+    assert whole["Content-Disposition"] == f'attachment; filename="{name}.zip"'
+    assert whole["Content-Security-Policy"].startswith("sandbox")
+    assert whole["X-Content-Type-Options"] == "nosniff"
+    assert unpacked(whole) == {
+        f"{name}/out/deep/": b"",
+        f"{name}/deep/Rhône.txt": b"deep",
+        f"{name}/out/report.csv": b"a,b\n",
+        f"{name}/run.sh": b"#!/bin/sh",
+    }
+    assert inner["Content-Disposition"] == f'attachment; filename="{name}-out.zip"'
+    assert unpacked(inner) == {f"{name}-out/deep/": b"", f"{name}-out/report.csv": b"a,b\n"}
+
+
+def test_a_zip_has_neither_our_own_files_nor_what_a_link_leads_to_and_says_what_is_left_out(browser, flood, tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "file").write_text("secret")
+    (flood.folder / "out" / "there").symlink_to(tmp_path / "secret")
+    (flood.folder / "out" / "file").symlink_to(tmp_path / "secret" / "file")
+    (flood.folder / "out" / REPORT_FILE).write_text("token")
+    os.mkfifo(flood.folder / "out" / "pipe")
+    (flood.folder / "out" / os.fsdecode(b"\xff.txt")).write_text("odd")
+
+    text, found = page(browser, flood), unpacked(download_all(browser, flood))
+
+    assert "4 left out" in text
+    told = found.pop("left_out.txt").decode()
+    assert set(found) == {f"flood-{flood.pk}/out/deep/", f"flood-{flood.pk}/out/report.csv"}
+    assert set(told.splitlines()[1:]) == {
+        "out/: 1 with names that are no text (UTF-8)",
+        "out/file: a link, which is not followed",
+        "out/pipe: no plain file",
+        "out/there: a link, which is not followed",
+    }
+
+
+def test_a_file_that_cannot_be_read_is_left_out_in_words(browser, flood, monkeypatch):
+    def refused(workspace, parts):
+        if parts[-1] == "locked.txt":
+            raise PermissionError(13, "Permission denied")
+        return outputs.open_file(workspace, parts)
+
+    (flood.folder / "locked.txt").write_text("locked")
+    monkeypatch.setattr(archive, "open_file", refused)  # whoever runs the tests may read all
+
+    found = unpacked(download_all(browser, flood))
+
+    assert b"locked.txt: it cannot be read" in found["left_out.txt"]
+    assert f"flood-{flood.pk}/out/report.csv" in found
+
+
+def test_names_in_a_zip_lead_nowhere_else_on_any_system(browser, flood):
+    for name in ("..\\..\\evil.txt", ".._.._evil.txt", "C:evil.txt", "two\nlines.txt"):
+        (flood.folder / "out" / name).write_text(name)
+
+    found = unpacked(download_all(browser, flood, "out"))
+
+    assert not any(set(name) & set("\\:\n") for name in found)
+    assert sorted(found.values()) == sorted(
+        [b"", b"a,b\n", b"..\\..\\evil.txt", b".._.._evil.txt", b"C:evil.txt", b"two\nlines.txt"]
+    )
+
+
+def test_more_files_than_a_zip_takes_are_refused_in_words_beforehand(browser, flood, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_FILES", 10)
+    for number in range(11):
+        (flood.folder / "out" / "deep" / f"{number}.txt").touch()
+
+    text, refused = page(browser, flood), download_all(browser, flood)
+
+    assert "Download all" not in text
+    assert listed(text) == ["out/"]
+    assert "more than 10 files and folders" in text
+    assert refused.status_code == 409
+    assert "more than 10 files and folders" in refused.content.decode()
+
+
+def test_folders_without_end_are_left_out(browser, flood, monkeypatch):
+    monkeypatch.setattr(archive, "DEEPEST", 2)
+    (flood.folder / "out" / "deep" / "file.txt").touch()
+
+    found = unpacked(download_all(browser, flood))
+
+    assert found.pop("left_out.txt").endswith(b"out/deep: too many folders in each other\n")
+    assert set(found) == {f"flood-{flood.pk}/out/report.csv"}
+
+
+def test_where_there_are_no_files_nothing_is_offered(browser, flood):
+    (flood.folder / "out" / "report.csv").unlink()
+    assert "Download all" not in page(browser, flood)
+    assert download_all(browser, flood).status_code == 404
+    assert download_all(browser, flood, "nowhere").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["..", "out/../..", "/etc", "\x00", ".", "a/" * 3000, "x" * 300])
+def test_no_path_of_a_browsers_leads_a_zip_out(browser, flood, path):
+    (flood.folder.parent / "secret").write_text("secret")
+    assert download_all(browser, flood, path).status_code == 404
+
+
+def test_a_zip_of_files_that_are_elsewhere_or_not_its_own_is_not_there(browser, flood, change):
+    change(flood, _status=Status.RUNNING, completion_time=None, backend_state={"remote": "/home/ada/x"})
+    assert "Download all" not in page(browser, flood)
+    assert download_all(browser, flood).status_code == 404
+    change(flood, backend_state={})
+    assert "Download all" in page(browser, flood)
+    (flood.folder / flood.MARK).write_text("somebody else's")
+    assert download_all(browser, flood).status_code == 404
+
+
+def test_a_zip_is_for_those_who_may_see_the_files(client, flood, mean, viewer, bob):
+    client.force_login(viewer(flood))
+    assert unpacked(download_all(client, flood))[f"flood-{flood.pk}/out/report.csv"] == b"a,b\n"
+    mean.share(bob.groups.get(), "manage")
+    assert download_all(client, mean).status_code == 404
+    bob.groups.clear()
+    assert download_all(client, flood).status_code == 404
+
+
+def torn(answer):
+    """What has arrived of a download that was cut."""
+    received = []
+    with pytest.raises(archive.Torn):
+        received.extend(answer.streaming_content)
+    answer.close()
+    return b"".join(received)
+
+
+@pytest.mark.parametrize("what", ["vanishes", "shrinks", "is written anew", "is of another run"])
+def test_what_is_not_the_folder_any_more_makes_no_zip_that_opens(browser, flood, what):
+    (flood.folder / "a.bin").write_bytes(os.urandom(2**20))  # first, and in pieces
+    last = flood.folder / "z.bin"
+    last.write_bytes(os.urandom(2**20))
+    answer = download_all(browser, flood)
+    arrived = next(iter(answer.streaming_content))
+
+    if what == "vanishes":
+        last.unlink()
+    elif what == "shrinks":
+        os.truncate(flood.folder / "a.bin", 2**19)
+    elif what == "is written anew":
+        os.utime(flood.folder / "a.bin", ns=(1, 1))
+    else:
+        (flood.folder / flood.MARK).write_text(f"{flood.uid.hex} {'0' * 32}\n")
+
+    with pytest.raises(zipfile.BadZipFile):
+        zipfile.ZipFile(io.BytesIO(arrived + torn(answer)))
+
+
+def test_a_log_that_grows_meanwhile_is_there_as_it_was_and_that_is_said(browser, flood):
+    log = flood.folder / "b.log"
+    log.write_bytes(content := os.urandom(2**20))
+    answer = download_all(browser, flood)
+    pieces = iter(answer.streaming_content)
+    arrived = next(pieces)
+    with log.open("ab") as end:
+        end.write(b"more")
+    with zipfile.ZipFile(io.BytesIO(arrived + b"".join(pieces))) as found:
+        assert found.read(f"flood-{flood.pk}/b.log") == content
+        assert b"b.log: written to meanwhile; its first 1,048,576 bytes are here" in found.read("left_out.txt")
+
+
+def test_a_large_zip_is_never_in_memory_as_a_whole(browser, flood):
+    (flood.folder / "large.bin").write_bytes(os.urandom(30_000_000))
+    answer = download_all(browser, flood)
+
+    tracemalloc.start()
+    largest = max(map(len, answer.streaming_content))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert largest < 2**20
+    assert most < 8_000_000
+
+
+def test_a_server_that_is_asynchronous_sends_a_zip_piece_by_piece_too(async_client, ada, flood):
+    (flood.folder / "large.bin").write_bytes(content := os.urandom(3_000_000))
+
+    @async_to_sync
+    async def pieces():
+        await async_client.aforce_login(ada)
+        answer = await async_client.get(reverse("jobsapi:job-files-all", args=[flood.pk]))
+        assert answer.is_async
+        return [piece async for piece in answer]
+
+    received = pieces()
+
+    assert max(map(len, received)) < 2**20
+    with zipfile.ZipFile(io.BytesIO(b"".join(received))) as found:
+        assert found.read(f"flood-{flood.pk}/large.bin") == content
+
+
+def test_asking_for_the_head_of_a_zip_reads_no_file(browser, flood, monkeypatch):
+    monkeypatch.setattr(archive, "open_file", lambda *_: pytest.fail("it was opened"))
+    answer = download_all(browser, flood, method="head")
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/zip"
+    assert answer.getvalue() == b""
+
+
+def test_a_zip_that_nobody_takes_to_its_end_leaves_no_file_open(browser, flood):
+    (flood.folder / "large.bin").write_bytes(os.urandom(3_000_000))
+    answer = download_all(browser, flood)
+    next(iter(answer.streaming_content))
+    assert any("large.bin" in path for path in open_files())
+    answer.close()
+    assert not any("large.bin" in path for path in open_files())
+
+
+def open_files() -> list[str]:
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+        except FileNotFoundError:  # the one that has listed them
+            continue
+    return found
+
+
+def test_a_job_that_was_never_submitted_has_no_files_and_no_results_and_says_so(browser, condor_row):
+    job = condor_row("lost", Status.ERROR, native_id="", status_message="An administrator gave the scheduler up.")
+    assert "it was never submitted" in page(browser, job)
+    text = browser.get(reverse("jobsapi:job-result", args=[job.pk])).content.decode()
+    assert "HTCondor never had the job" in text
+    assert "see Files" not in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
@@ -14,6 +16,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 ABOVE_THE_END = "well => Math.round(-well.scrollTop)"
 """How far above its end a log is read, in pixels."""
+LINES = """cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length;
+}"""
+"""On how many lines the text of a cell stands."""
 LETTER_ON_TOP = """well => {
   const { x, y } = well.getBoundingClientRect();
   return document.caretRangeFromPoint(x + 40, y + 40).startOffset;
@@ -83,6 +91,42 @@ def test_its_buttons_stop_run_again_and_delete_it(page, row, change):
     question.get_by_role("button", name="Delete").click()
     expect(page).to_have_url("/jobs/")
     assert not Job.objects.filter(pk=job.pk).exists()
+
+
+def test_all_nodes_of_a_failed_workflow_run_again_when_that_is_said(page, workflow_row):
+    job = workflow_row(status=Status.VARIOUS_COMPLETE, A={"status": "COM"}, B={"status": "ERR"})
+    page.goto(f"/jobs/{job.pk}/")
+    head, question = page.locator("#job-head"), page.get_by_role("dialog")
+    head.get_by_role("button", name="Run again", exact=True).click()
+    expect(question).to_contain_text("It goes on where it failed: A is kept, B runs again.")
+    question.get_by_role("button", name="Cancel").click()
+    head.get_by_role("button", name="Run all nodes again").click()
+    question.get_by_role("button", name="Run all nodes again").click()
+    expect(head).to_contain_text("Submitted")
+    assert type(job).objects.get(pk=job.pk).from_start
+
+
+def test_all_files_are_downloaded_with_a_click_and_outputs_are_read_on_a_telephone(readers, client, ada, condor_row):
+    job = condor_row("flood", Status.COMPLETE)
+    job.outputs = {name: f"{job.folder.name}/out/{name}" for name in ("rain.csv", "runoff.csv")}
+    job.save()
+    (job.folder / "out").mkdir(parents=True)
+    (job.folder / job.MARK).write_text(job.folder_mark)
+    for name in ("rain.csv", "runoff.csv"):
+        (job.folder / "out" / name).write_text("x" * 80)
+    page = readers.page(ada, client, viewport={"width": 390, "height": 844})
+
+    page.goto(f"/jobs/{job.pk}/files/")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all").click()
+    page.goto(f"/jobs/{job.pk}/")
+    size = page.get_by_role("row", name="rain.csv").get_by_role("cell", name="80 bytes").first
+
+    assert download.value.suggested_filename == f"flood-{job.pk}.zip"
+    with zipfile.ZipFile(download.value.path()) as found:
+        assert sorted(found.namelist()) == [f"flood-{job.pk}/out/{name}" for name in ("rain.csv", "runoff.csv")]
+    assert size.evaluate(LINES) == 1
+    assert page.evaluate(WIDEST) <= 390
 
 
 def test_a_log_is_followed_at_its_end(page, flood, change):

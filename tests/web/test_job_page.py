@@ -11,7 +11,15 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 
-from jobsapi.models import BasicJob, JobBlob, JobEvent, Purpose, Scheduler
+from jobsapi.models import (
+    BasicJob,
+    CondorWorkflowFinalNode,
+    CondorWorkflowSpliceNode,
+    JobBlob,
+    JobEvent,
+    Purpose,
+    Scheduler,
+)
 from jobsapi.status import Status
 from jobsapi.web.job import history
 from jobsapi.web.job.history import History, written
@@ -63,7 +71,7 @@ def sent(response) -> set[str]:
 
 
 def actions(page: str) -> list[str]:
-    return re.findall(r'id="job-action-([a-z]+)"', page)
+    return re.findall(r'id="job-action-([a-z-]+)"', page)
 
 
 @pytest.mark.parametrize("status", list(Status))
@@ -280,3 +288,98 @@ def test_a_job_that_the_app_does_itself_has_a_page_too(browser, ada):
     JobBlob.objects.filter(job=job, purpose=Purpose.INPUT).delete()
     for page in SUBPAGES[:3]:
         assert browser.get(page_of(job, page)).status_code == 200
+
+
+def asked(page: str) -> dict[str, str]:
+    """What each button of the head asks."""
+    return dict(re.findall(r'id="job-action-([a-z-]+)"[^>]*? hx-confirm="([^"]*)"', page))
+
+
+DONE, FAILED = {"status": "COM"}, {"status": "ERR"}
+
+
+@pytest.mark.parametrize(
+    ("states", "how"),
+    [
+        (
+            {"A": DONE, "B": DONE, "C": FAILED, "D": {"status": "ABT"}, "E": DONE},
+            "It goes on where it failed: A, B and E are kept, C and D run again.",
+        ),
+        ({"A": DONE, "B": FAILED}, "It goes on where it failed: A is kept, B runs again."),
+        (
+            {"A": FAILED, **{f"N{number}": DONE for number in range(1_200)}},
+            "It goes on where it failed: 1,200 nodes are kept, A runs again.",
+        ),
+        (
+            {"A": FAILED, **{"N" * 90 + str(number): DONE for number in range(3)}},
+            "It goes on where it failed: 3 nodes are kept, A runs again.",
+        ),
+        ({"A": DONE}, "It goes on where it failed: nodes that have ended well are kept."),  # its results failed
+    ],
+)
+def test_a_failed_workflow_says_what_is_kept_when_it_is_run_again_or_offers_to_run_all(
+    browser, workflow_row, states, how
+):
+    job = workflow_row(status=Status.VARIOUS_COMPLETE, **states)
+
+    page = text(browser.get(page_of(job)))
+
+    assert actions(page) == ["resubmit", "resubmit-all", "delete"]
+    assert asked(page)["resubmit"] == f"Run job {job.pk} again? {how}"
+    assert asked(page)["resubmit-all"].startswith(f"Run all nodes of job {job.pk} again")
+
+
+def test_nodes_of_a_splice_and_a_final_node_are_told_as_they_run(browser, condor_row):
+    states = {"A": DONE, "S+X": DONE, "S+Y": FAILED, "end": DONE}
+    job = condor_row("flow", Status.VARIOUS_COMPLETE, nodes=["A"], backend_state={"nodes": states})
+    CondorWorkflowSpliceNode(name="S", workflow=job, dag_file="s.dag").save()
+    CondorWorkflowFinalNode(name="end", workflow=job, attributes={"executable": "/bin/true"}).save()
+
+    page = text(browser.get(page_of(job)))
+
+    assert "A and S+X are kept, S+Y and end run again." in asked(page)["resubmit"]
+
+
+@pytest.mark.parametrize(("status", "states"), [(Status.COMPLETE, {"A": DONE}), (Status.ERROR, {"A": FAILED})])
+def test_a_workflow_of_which_all_runs_again_is_not_asked_twice(browser, workflow_row, status, states):
+    page = text(browser.get(page_of(workflow_row(status=status, **states))))
+    assert actions(page) == ["resubmit", "delete"]
+    assert asked(page)["resubmit"].endswith("Its present result is dropped, and its files are removed.")
+
+
+def test_a_second_run_that_htcondor_never_had_goes_on_from_the_first(browser, workflow_row, change):
+    job = workflow_row(status=Status.ERROR, A=FAILED)
+    change(job, native_id="", backend_state={}, spec={**job.spec, "resubmitted": True})
+    page = text(browser.get(page_of(job)))
+    assert "nodes that have ended well are kept" in asked(page)["resubmit"]
+
+
+def test_all_nodes_of_a_workflow_run_again_when_that_is_asked_for(browser, workflow_row, row):
+    job = workflow_row(status=Status.VARIOUS_COMPLETE, A=DONE, B=FAILED)
+    answer = browser.post(page_of(job, "job-resubmit-all"), {"next": page_of(job)})
+    assert (answer.status_code, answer["Location"]) == (302, page_of(job))
+    job = type(job).objects.get(pk=job.pk)
+    assert (job.cached_status, job.from_start) == ("Submitted", True)
+
+    other = row("dask", Status.ERROR)
+    assert browser.post(page_of(other, "job-resubmit-all")).status_code == 404
+    assert type(other).objects.get(pk=other.pk).cached_status == "Error"
+
+
+def test_what_an_attribute_says_anyway_is_left_out(browser, condor_row, change):
+    job = condor_row("flood", Status.COMPLETE)
+    change(job, spec={**job.spec, "reports": False, "resubmitted": False})
+    assert "Other attributes" not in text(browser.get(page_of(job)))
+    change(job, spec={**job.spec, "reports": True})
+    page = text(browser.get(page_of(job)))
+    assert re.search(r'<th scope="row">reports</th><td>true</td>', page)
+
+
+@pytest.mark.parametrize(("is_staff", "way_out"), [(True, "/admin/logout/"), (False, None)])
+def test_a_site_that_logs_in_by_the_admin_logs_out_by_it(client, ada, row, settings, is_staff, way_out):
+    settings.ROOT_URLCONF = "tests.web.admin_alone"
+    ada.is_staff = is_staff
+    ada.save()
+    client.force_login(ada)
+    found = re.search(r'<form method="post" action="([^"]+)">[^§]*?Log out', text(client.get(page_of(row()))))
+    assert (found and found[1]) == way_out

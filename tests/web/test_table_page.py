@@ -446,3 +446,21 @@ def test_a_host_that_writes_numbers_with_commas_has_none_in_ids_and_values(brows
     press(browser, page, "Stop", job)
     job.refresh_from_db()
     assert job.requested == "cancel"
+
+
+def test_a_failed_workflow_offers_in_its_menu_to_run_all_nodes(browser, workflow_row, condor_row, change):
+    job = workflow_row(status=Status.VARIOUS_COMPLETE, A={"status": "COM"}, B={"status": "ERR"})
+    change(job, progress_done=2, progress_total=2)
+    others = [workflow_row(status=Status.COMPLETE, A={"status": "COM"}), condor_row("sweep", Status.ERROR)]
+    page = browser.get("/jobs/")
+    address, data = button(page, "Run all nodes again", job), {"token": tokens(page)[0]}
+
+    assert [text(page).count(f">{label}</button>") for label in ("Run all nodes again",)] == [1]
+    assert "nodes that have ended well are kept" in html.unescape(text(page))
+    assert len(others) == html.unescape(text(page)).count("Its present result is dropped, and its files are removed.")
+    asked = browser.post(address, data)
+    assert html.escape("Run all nodes of “flow” again, those that have ended well, too?") in text(asked)
+    browser.post(address, {**data, "confirmed": "yes"})
+
+    job = type(job).objects.get(pk=job.pk)
+    assert (job.cached_status, job.from_start) == ("Submitted", True)

@@ -55,8 +55,13 @@ class CondorWorkflow(AtHTCondor, Job):
         """
         # DAGMan's list of what was done survives a run that ended well: with it nothing would run.
         with self._unchanged_on_failure(), transaction.atomic():
-            self._specify(from_start=from_start or self._status == Status.COMPLETE)
+            self._specify(from_start=from_start or self.all_ran_well)
             super().resubmit()
+
+    @property
+    def all_ran_well(self) -> bool:
+        """Whether all its nodes have ended well, whatever a function has made of their results."""
+        return Status.COMPLETE in (self._status, self.backend_state.get("outcome"))
 
     def validate(self) -> None:
         """Raises a subclass of ``InvalidJob`` when the workflow could not be stored or run as it is described."""

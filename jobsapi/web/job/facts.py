@@ -13,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from jobsapi import policy
 from jobsapi.models import CondorJob, CondorWorkflow, DaskJob, Job, JobBlob, Purpose
 from jobsapi.models.progress import words
+from jobsapi.models.spec import spec_property
 from jobsapi.web.inside import parts
 from jobsapi.web.job import frame
 from jobsapi.web.rows import duration
@@ -105,9 +106,15 @@ def given(job: Job) -> Iterator[Fact]:
     properties = {key: value for key, value in job.extended_properties.items() if key != job.OTHER_STATUS_KEY}
     if properties:
         yield Fact("Extended properties", pairs=_pairs(properties))
-    told = {name: value for name, value in job.spec.items() if value not in ("", [], {}, None)}
-    if others := {name: value for name, value in told.items() if name not in SHOWN_OTHERWISE}:
+    told = {name: value for name, value in job.spec.items() if name not in SHOWN_OTHERWISE}
+    if others := {name: value for name, value in told.items() if not _is_as_usual(job, name, value)}:
         yield Fact("Other attributes", pairs=_pairs(others))
+
+
+def _is_as_usual(job: Job, name: str, value: Any) -> bool:
+    """Whether an attribute says nothing that its type does not say without it."""
+    described = getattr(type(job), name, None)
+    return value in ("", [], {}, None) or (isinstance(described, spec_property) and value == described.default())
 
 
 SHOWN_OTHERWISE = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -20,7 +22,9 @@ from jobsapi.htcondor.names import REPORT_FILE
 from jobsapi.models import CondorJob, CondorWorkflow, Job
 from jobsapi.models.outputs import Listed, Listing, list_folder, open_file
 from jobsapi.web.access import visible_job
-from jobsapi.web.job.downloads import Download, plain_name
+from jobsapi.web.job import archive
+from jobsapi.web.job.archive import Contents, TooMany
+from jobsapi.web.job.downloads import Attachment, Download, plain_name, stem
 from jobsapi.web.job.frame import frame, may_see_files
 
 HERE = "Files"
@@ -29,7 +33,7 @@ PAGE = 1_000
 DEEPEST, LONGEST = 100, 4_096
 """Folders in each other, and characters of a path, that are looked at."""
 
-KINDS = {"link": "a link, which is not followed", "other": "no plain file"}
+KINDS = {"link": archive.LINK, "other": archive.NO_FILE}
 
 
 class Step(NamedTuple):
@@ -68,7 +72,9 @@ class Place:
         base = (job.folder.name,)
         try:
             if job.attempt_in_folder() is None:
-                return cls(job.workspace, base, "The job has no files yet: its folder is made when it is submitted.")
+                never = "The job has no files: it was never submitted."
+                later = "The job has no files yet: its folder is made when it is submitted."
+                return cls(job.workspace, base, never if job.ended and not job.native_id else later)
         except InvalidJob as error:
             return cls(job.workspace, base, str(error))
         away = "" if job.files_are_here else "Its files lie at the submit host, and are brought here when it has ended."
@@ -81,12 +87,58 @@ class Place:
 def job_files(request: HttpRequest, job_id: int) -> HttpResponse:
     """What is in the job's folder, or in ``?folder=`` below it; a page of it, with ``&after=`` the next one."""
     job = _visible(request, job_id)
-    parts, after = _parts(request.GET.get("folder", "")), request.GET.get("after", "")
+    return _shown(request, job, _parts(request.GET.get("folder", "")), request.GET.get("after", ""))
+
+
+@never_cache
+@login_required
+@require_safe
+def download_all(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    """What is in the job's folder, or in ``?folder=`` below it, with all folders in it, as one zip."""
+    job = _visible(request, job_id)
+    parts = _parts(request.GET.get("folder", ""))
     place = Place.of(job)
-    listing, problem = None, place.problem
+    try:
+        contents = _contents(job, place, parts)
+    except TooMany:
+        return _shown(request, job, parts, status=409)
+    except (OSError, OutputNotAllowed) as error:
+        raise Http404("There is no such folder.") from error
+    if place.problem or not contents.files:
+        raise Http404("There are no files.")
+    name = "-".join([stem(job), *([slugify(parts[-1])[:60] or "folder"] if parts else [])])
+    way = (*place.base, *parts)
+    pieces = archive.zipped(place.workspace, way, contents, name, lambda: _run_in_folder(job))
+    return Attachment(request, _nothing() if request.method == "HEAD" else pieces, f"{name}.zip", "application/zip")
+
+
+def _nothing() -> Generator[bytes]:
+    yield from ()
+
+
+def _run_in_folder(job: Job) -> str | None:
+    """Of which run of the job the files are that lie in its own folder."""
+    return job.attempt_in_folder() if isinstance(job, CondorJob | CondorWorkflow) else None
+
+
+def _contents(job: Job, place: Place, parts: tuple[str, ...]) -> Contents:
+    """What goes into a zip of a folder. Raises as ``archive.contents_of`` does."""
+    if place.problem:
+        return Contents((), (), (), 0)
+    return archive.contents_of(place.workspace, (*place.base, *parts), lambda way: _is_ours(job, (*parts, *way)))
+
+
+def _shown(
+    request: HttpRequest, job: Job, parts: tuple[str, ...], after: str = "", *, status: int = 200
+) -> HttpResponse:
+    place = Place.of(job)
+    listing, contents, problem, has_too_many = None, None, place.problem, False
     if not problem:
         try:
             listing = list_folder(place.workspace, (*place.base, *parts), after=after, limit=PAGE)
+            contents = _contents(job, place, parts)
+        except TooMany:
+            has_too_many = True
         except FileNotFoundError as error:
             if parts:
                 raise Http404("There is no such folder.") from error
@@ -103,8 +155,11 @@ def job_files(request: HttpRequest, job_id: int) -> HttpResponse:
         "is_further": bool(after),
         "top": _address(job, parts),
         "more": _address(job, parts, after=listing.more_after) if listing and listing.more_after else "",
+        "contents": contents,
+        "all": _address(job, parts, page="job-files-all"),
+        "most_files": f"{archive.MOST_FILES:,}" if has_too_many else "",
     }
-    return render(request, "jobsapi/files.html", context)
+    return render(request, "jobsapi/files.html", context, status=status)
 
 
 @never_cache
@@ -149,8 +204,13 @@ def _lines(job: Job, parts: tuple[str, ...], listing: Listing) -> list[Line]:
     return [
         Line(entry, readable(entry.name), _leads_to(job, (*parts, entry.name), entry), KINDS.get(entry.kind, ""))
         for entry in listing.entries
-        if (parts or entry.name != mark_of(job)) and entry.name != REPORT_FILE
+        if not _is_ours(job, (*parts, entry.name))
     ]
+
+
+def _is_ours(job: Job, way: Sequence[str]) -> bool:
+    """Whether a file of ours lies there, which is nobody's concern."""
+    return tuple(way) == (mark_of(job),) or REPORT_FILE in way
 
 
 def mark_of(job: Job) -> str:
@@ -166,9 +226,9 @@ def _leads_to(job: Job, parts: tuple[str, ...], entry: Listed) -> str:
     return ""
 
 
-def _address(job: Job, parts: tuple[str, ...], **more: str) -> str:
+def _address(job: Job, parts: tuple[str, ...], *, page: str = "job-files", **more: str) -> str:
     query = urlencode({"folder": "/".join(parts), **more} if parts else more)
-    return reverse("jobsapi:job-files", args=[job.pk]) + (f"?{query}" if query else "")
+    return reverse(f"jobsapi:{page}", args=[job.pk]) + (f"?{query}" if query else "")
 
 
 def _reason(error: Exception) -> str:

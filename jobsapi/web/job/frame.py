@@ -17,6 +17,7 @@ from django.utils import timezone
 from jobsapi import policy
 from jobsapi.models import CondorJob, CondorWorkflow, Job
 from jobsapi.status import Status
+from jobsapi.web.job.again import Again
 from jobsapi.web.rows import Row, places_of
 
 POLL = 2
@@ -137,12 +138,16 @@ def has_own_folder(job: Job) -> bool:
 
 def _actions(job: Job, row: Row) -> list[Action]:
     here = reverse("jobsapi:job", args=[job.pk])
-    again = f"Run job {job.pk} again? Its present result is dropped."
+    again = Again(job)
     every = (
         (row.can_run, Action("run", "Run", "", here)),
         (row.can_pause, Action("pause", "Pause", "", here)),
         (row.can_resume, Action("resume", "Resume", "", here)),
-        (row.can_run_again, Action("resubmit", "Run again", again, here)),
+        (row.can_run_again, Action("resubmit", "Run again", again.question, here)),
+        (
+            row.can_run_again and bool(again.from_start),
+            Action("resubmit-all", "Run all nodes again", again.from_start, here),
+        ),
         (row.can_stop, Action("stop", "Stop", f"Stop job {job.pk}? What it has done so far may be lost.", here)),
         (
             row.can_delete,

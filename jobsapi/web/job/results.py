@@ -12,7 +12,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -21,7 +20,7 @@ from jobsapi.models import BasicJob, CondorJob, CondorWorkflow, Job
 from jobsapi.models.outputs import Output
 from jobsapi.status import Status
 from jobsapi.web.access import visible_job
-from jobsapi.web.job.downloads import Download
+from jobsapi.web.job.downloads import Download, stem
 from jobsapi.web.job.frame import Section, frame
 from jobsapi.web.job.plots import drawn
 
@@ -77,6 +76,8 @@ def why_none(job: Job) -> str:
     if status is Status.PENDING:
         return "There is no result: the job has not been run yet."
     if isinstance(job, CondorJob | CondorWorkflow) and job.keeps_no_result:
+        if job.ended and not job.native_id:
+            return "There is no result: HTCondor never had the job."
         return (
             "The results of this job are its files: see Files."
             if job.ended
@@ -125,7 +126,7 @@ def download_result(request: HttpRequest, job_id: int) -> HttpResponseBase:
     except Exception:  # a storage of the site's own may raise anything
         logger.exception("The result of job %s cannot be read now", job.pk)
         return _refused(request, job, "The storage of results cannot be reached now. Try again later.", 503)
-    return Download(request, file, f"{_stem(job)}-{stored.name}", stored.size, stored.sha256)
+    return Download(request, file, f"{stem(job)}-{stored.name}", stored.size, stored.sha256)
 
 
 @never_cache
@@ -140,13 +141,8 @@ def download_output(request: HttpRequest, job_id: int, name: str) -> HttpRespons
         raise Http404("There is no such file.") from error
     except (OutputNotAllowed, OSError) as error:
         return _refused(request, job, str(error), 409)
-    file_name = f"{_stem(job)}-{os.path.basename(job.outputs[name])}"
+    file_name = f"{stem(job)}-{os.path.basename(job.outputs[name])}"
     return Download(request, file, file_name, os.fstat(file.fileno()).st_size)
-
-
-def _stem(job: Job) -> str:
-    """The beginning of a file's name, from which a user knows the job again."""
-    return f"{slugify(job.name)[:60] or 'job'}-{job.pk}"
 
 
 def _refused(request: HttpRequest, job: Job, refusal: str, status: int) -> HttpResponse:

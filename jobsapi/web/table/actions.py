@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from django.urls import NoReverseMatch, reverse
 
 from jobsapi.manager import JobManager
 from jobsapi.models import CondorJob, CondorWorkflow, DaskJob, Job
+from jobsapi.web.job import again
 from jobsapi.web.rows import Row, can_run_again
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,10 @@ class BuiltIn:
     """Whether such a job can do it at all."""
     hint: str = ""
     """Why it cannot be done now."""
-    asks: str = ""
-    """What is asked before it is done; ``{name}`` is the job's."""
+    asks: Callable[[Job], str] = lambda job: ""
+    """What is asked before it is done; empty for what is done at once."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the method is given."""
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
@@ -76,7 +79,16 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         possible=lambda row: row.can_run_again,
         suits=lambda job: not _is_made_from_future(job),
         hint="Only a job that has ended can be run again.",
-        asks="Run “{name}” again? Its present result is dropped.",
+        asks=again.question,
+    ),
+    "resubmit-all": BuiltIn(
+        "Run all nodes again",
+        command="resubmit",
+        options={"from_start": True},
+        possible=lambda row: row.can_run_again,
+        suits=again.may_have_done_nodes,
+        hint="Only a job that has ended can be run again.",
+        asks=again.question_from_start,
     ),
     "logs": BuiltIn(
         "Logs",
@@ -92,19 +104,19 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         command="stop",
         possible=lambda row: row.can_stop,
         hint="Only a job that is under way, and not being stopped already, can be stopped.",
-        asks="Stop “{name}”? What it has done so far may be lost.",
+        asks=lambda job: f"Stop “{job.name}”? What it has done so far may be lost.",
     ),
     "delete": BuiltIn(
         "Delete",
         command="delete",
         possible=lambda row: row.can_delete,
         hint="Stop it first: only a job that is not under way can be deleted.",
-        asks="Delete “{name}” and its result? This cannot be undone.",
+        asks=lambda job: f"Delete “{job.name}” and its result? This cannot be undone.",
     ),
 }
 """By the names that ``JobsTable(actions=[...])`` takes. ``monitor`` and ``results`` lead where the app says."""
 
-DEFAULT = ("run", "resubmit", DIVIDER, "logs", "monitor", "results", DIVIDER, "terminate", "delete")
+DEFAULT = ("run", "resubmit", "resubmit-all", DIVIDER, "logs", "monitor", "results", DIVIDER, "terminate", "delete")
 
 
 def _is_made_from_future(job: Job) -> bool:

@@ -12,7 +12,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils import timezone
 
-from jobsapi.models import Job
+from jobsapi.models import CondorWorkflow, Job
 from jobsapi.web.rows import HEAVY, duration
 
 PROPERTIES = "extended_properties"
@@ -103,6 +103,8 @@ class Column:
         root, _, key = self.field.partition(".")
         if root == "user" and "owner_name" in vars(job):  # as a table reads it, without the rest of the user
             return job.owner_name  # type: ignore[attr-defined]
+        if root == "num_jobs" and isinstance(job, CondorWorkflow):  # it would count the nodes, job by job
+            return job.progress_total or None
         if key:
             value: Any = job.extended_properties
             for step in key.split("."):

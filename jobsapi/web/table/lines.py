@@ -135,7 +135,7 @@ def _built_in(index: int, name: str, job: Job, row: Row, table: JobsTable) -> Of
         is_possible=possible,
         hint="" if possible else action.hint,
         address=address_of(view, job.pk) if view else "",
-        asks=action.asks.format(name=job.name) if action.asks else "",
+        asks=action.asks(job),
         has_overlay=False,
         is_modal=False,
     )

@@ -30,7 +30,8 @@ COMMANDS: Mapping[str, Command] = {
     "resubmit": Command(
         "resubmit",
         "Run again",
-        "Run the selected jobs ({n}) again? Their present results are dropped.",
+        "Run the selected jobs ({n}) again? Their present results are dropped; "
+        "workflows that failed keep the nodes that have ended well.",
         "asked to run again",
         "cannot be run again",
     ),

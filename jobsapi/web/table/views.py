@@ -154,9 +154,10 @@ def _done(request: HttpRequest, shown: Shown, job: Job, offer: Offer) -> HttpRes
             if not offer.is_possible:
                 return _told(request, shown, "error", f"{offer.label}: not possible now for “{job.name}”.")
             return _answered(request, shown, offer, action.call(request, job))
-        if not BUILT_IN[action].command:
+        built_in = BUILT_IN[action]
+        if not built_in.command:
             raise Http404("That is a page to go to.")
-        getattr(job, BUILT_IN[action].command)()
+        getattr(job, built_in.command)(**built_in.options)
     except JobsApiError as error:
         return _told(request, shown, "error", str(error))
     except Http404:
