@@ -204,7 +204,7 @@ def stage(folder: Path) -> Iterator[Crowd]:
         import django
 
         django.setup()
-        password = secrets.token_urlsafe(9)
+        password = secrets.token_hex(9)  # with no dash at its beginning, which would make it an option
         prepare_database(password, f"tcp://127.0.0.1:{dask_port}", "")
         supervisor.wait_listening(web, web_port)
         for worker in celery[:2]:

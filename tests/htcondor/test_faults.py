@@ -226,12 +226,14 @@ def test_a_job_that_vanished_from_queue_and_history_is_lost_after_the_grace_peri
 def test_a_full_disk_at_the_other_end_is_told_of_and_the_job_goes_on_when_there_is_room(
     remote, worker, script, execute, condor_pool
 ):
-    home = Path(f"~{condor_pool.user}").expanduser() / "jobsapi"
+    place = Path(f"~{condor_pool.user}").expanduser() / "jobsapi" / condor_pool.portal  # no other pool's
+    execute(remote, script("first.sh", "exit 0"))
+    worker.ended(Job.objects.get())
     job = execute(remote, script("ok.sh", "exit 0"))
-    with full_disk(home):
+    with full_disk(place):
         with pytest.raises(BackendUnavailable, match=r"no room is left .*No space left on device"):
             lifecycle.submit(job.pk)
-        assert Job.objects.get().cached_status == "Submitted"
+        assert Job.objects.get(pk=job.pk).cached_status == "Submitted"
         assert Scheduler.objects.get().last_error
 
     assert worker.ended(job).cached_status == "Complete"
@@ -240,7 +242,6 @@ def test_a_full_disk_at_the_other_end_is_told_of_and_the_job_goes_on_when_there_
 @contextmanager
 def full_disk(folder):
     """A tiny file system, full, in place of a folder."""
-    folder.mkdir(exist_ok=True)
     options = "size=8k,mode=777"
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
     if mounted.returncode:

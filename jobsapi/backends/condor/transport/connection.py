@@ -299,7 +299,7 @@ def start(channel: paramiko.Channel, line: bytes) -> None:
 
 
 def hear(channel: paramiko.Channel, input: bytes, deadline: Deadline) -> tuple[int, bytes, bytes]:
-    """Feed a command and hear it to its end: status, output, errors.
+    """Feed a command and hear it to its end: status, output, errors. One without input must not wait for its end.
 
     Raises ``TimeoutError``, and ``EOFError`` when it ended without a status or says more than ``ANSWER_MAX`` bytes.
     """
@@ -310,7 +310,8 @@ def hear(channel: paramiko.Channel, input: bytes, deadline: Deadline) -> tuple[i
     end = deadline
     while True:
         heard = _take(channel, out, err)
-        rest = _feed(channel, rest)
+        if input:
+            rest = _feed(channel, rest)
         if heard and deadline.left:
             continue
         if channel.eof_received or channel.closed:
@@ -354,10 +355,22 @@ def _feed(channel: paramiko.Channel, rest: memoryview) -> memoryview:
     try:
         while rest and not channel.closed:
             rest = rest[channel.send(rest[:CHUNK].tobytes()) :]
-        channel.shutdown_write()
+        _end_input(channel)
     except TimeoutError:
         return rest
     except OSError:
         if not channel.closed:  # it has ended without reading all: its status says why
             raise
     return rest[:0]
+
+
+def _end_input(channel: paramiko.Channel) -> None:
+    """Say that no more comes, unless the command has ended.
+
+    ``Channel.shutdown_write`` may say so after paramiko's own thread has closed the channel, for which a host cuts the
+    connection, with all that others do on it.
+    """
+    with channel.lock:
+        end = None if channel.closed else channel._send_eof()
+        if end is not None:
+            channel.transport._send_user_message(end)

@@ -41,11 +41,11 @@ CODED = re.compile(rb"[^ -&(-\[\]-~]|!")
 """What some shell would not hand over as it is from between single quotes: ``'``, ``\\``, ``!`` and all but ASCII."""
 
 
-def command_line(argv: Sequence[str], folder: str, timeout: float) -> str:
-    """``argv``, run in ``folder`` under coreutils' timeout, for any login shell."""
+def command_line(argv: Sequence[str], folder: str, timeout: float, *, reads: bool = False) -> str:
+    """``argv``, run in ``folder`` under coreutils' timeout, for any login shell; ``reads``: what it is sent."""
     place = folder if os.path.isabs(folder) else f"./{folder}"
     words = [place, f"--kill-after={KILL_AFTER:g}", f"{timeout:g}", *argv]
-    line = " ".join([f"sh -c '{RUN}' sh", *map(_coded, words)])
+    line = " ".join([f"sh -c '{RUN}' sh", *map(_coded, words), *([] if reads else ["</dev/null"])])
     if len(line) > LINE_MAX:
         raise InvalidJob(f"The command {argv[0]} is too long for one line ({len(line)} characters). Shorten it.")
     return line

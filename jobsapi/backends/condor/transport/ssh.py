@@ -208,7 +208,8 @@ class SshTransport(Transport):
         self, kind: str, argv: Sequence[str], folder: str, timeout: float, input: bytes = b""
     ) -> tuple[int, bytes, bytes, float]:
         """Run a command; its status, output, errors, and how long it took. Raises ``BackendUnavailable``."""
-        line = remote.command_line(argv if kind == "run" else [*remote.PLAIN, *argv], folder, timeout)
+        words = argv if kind == "run" else [*remote.PLAIN, *argv]
+        line = remote.command_line(words, folder, timeout, reads=bool(input))
         with self._connection.channel() as (link, channel):
             self.count(kind)
             began, deadline = time.monotonic(), Deadline(timeout + GRACE)

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_EOF
 
 from jobsapi.backends.condor.transport import CommandKilled, LocalTransport, SshTransport, Transport, connection
 from jobsapi.backends.condor.transport.remote import answer, command_line
@@ -298,3 +300,24 @@ def test_threads_share_one_connection(ssh: SshTransport) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(8))) == [f"{number}\n" * 5 for number in range(8)]
     assert ssh.exchanges == {"connect": 1, "run": 40}
+
+
+@pytest.mark.parametrize("input", [b"", b"x"])
+def test_a_command_that_ends_while_its_input_does_cuts_nobody_off(
+    ssh: SshTransport, monkeypatch: pytest.MonkeyPatch, input: bytes
+) -> None:
+    # Given that it takes a while to tell the host that no more input comes, until the command has ended
+    send = paramiko.Transport._send_user_message
+
+    def late(transport: paramiko.Transport, message: paramiko.Message) -> None:
+        if message.asbytes()[:1] == cMSG_CHANNEL_EOF and threading.current_thread() is not transport:
+            time.sleep(0.5)
+        send(transport, message)
+
+    monkeypatch.setattr(paramiko.Transport, "_send_user_message", late)
+    connections = ssh.exchanges["connect"]
+
+    said = [ssh.run(["head", "-c", "1"], folder=None, timeout=20, input=input).out.encode() for _ in range(3)]
+
+    assert said == [input] * 3
+    assert ssh.exchanges["connect"] <= max(connections, 1)
