@@ -18,13 +18,22 @@ from tests.rig.side_by_side import HTCONDOR
 ALIKE = (
     *(*HTCONDOR, "tests/backends", "tests/chaos", "tests/docs", "tests/docker", "tests/security", "tests/systemd"),
     *(f"tests/test_{name}.py" for name in ("demo", "portal", "portal_commands", "portal_environment", "supervisor")),
-    *(f"tests/test_{name}.py" for name in ("formats", "functions", "previews", "sealing", "status", "streams")),
+    *(f"tests/test_{name}.py" for name in ("checks", "error_reports", "formats", "functions", "policy", "previews")),
+    *(f"tests/test_{name}.py" for name in ("reference_examples", "reporting", "sealing", "status", "streams")),
+    *(f"tests/properties/test_{name}.py" for name in ("dask_answers", "htcondor_answers", "pages", "public_entries")),
     *(f"tests/web/test_{name}.py" for name in ("content_security", "files", "graph", "host_keys", "logs", "places")),
-    *(f"tests/web/test_{name}.py" for name in ("samples", "timeline")),
-    *(f"tests/stack/test_{name}.py" for name in ("chaos", "overload", "ready")),
+    *(f"tests/web/test_{name}.py" for name in ("inside", "job_page", "parts", "samples", "timeline")),
+    *(f"tests/stack/test_{name}.py" for name in ("beat", "chaos", "messages", "overload", "ready", "trial")),
 )
 """What brings servers of its own, or is the same on any."""
-OF_DASK = ("ten_seconds", "large_array", "dask_worker_is_killed", "dask_scheduler_changes", "dask_scheduler_makes")
+OF_DASK = (
+    "ten_seconds",
+    "every_kind_of_work",
+    "large_array",
+    "dask_worker_is_killed",
+    "dask_scheduler_changes",
+    "dask_scheduler_makes",
+)
 CHOICE = [
     *(f"--ignore={path}" for path in ALIKE),
     *("-m", "not browser"),

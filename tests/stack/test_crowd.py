@@ -18,7 +18,7 @@ OURS = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "JOBSAPI_BROKER_URL", "JOBSAPI
 
 @pytest.mark.skipif("JOBSAPI_TEST_BROKER" in os.environ, reason="is about what comes with pip, SQLite above all")
 def test_a_crowd_loses_no_job_and_meets_no_locked_database(tmp_path):
-    argv = [sys.executable, "-m", "benchmarks.crowd", "--jobs", "100", "--submitters", "2", "--readers", "1"]
+    argv = [sys.executable, "-m", "benchmarks.crowd", "--jobs", "60", "--submitters", "2", "--readers", "1"]
     with Supervisor(tmp_path / "logs") as supervisor:
         crowd = Command(name="crowd", argv=argv, cwd=ROOT, env=dict.fromkeys(OURS, ""), grace=30)
 
