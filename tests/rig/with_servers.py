@@ -23,13 +23,13 @@ ALIKE = (
     *(f"tests/properties/test_{name}.py" for name in ("dask_answers", "htcondor_answers", "pages", "public_entries")),
     *(f"tests/web/test_{name}.py" for name in ("content_security", "files", "graph", "host_keys", "logs", "places")),
     *(f"tests/web/test_{name}.py" for name in ("inside", "job_page", "parts", "samples", "timeline")),
-    *(f"tests/stack/test_{name}.py" for name in ("beat", "chaos", "messages", "overload", "ready", "trial")),
+    *("tests/stack/test_ready.py", "tests/stack/test_trial.py"),
+    *(f"tests/stack/test_{name}.py" for name in ("beat", "chaos", "large_results", "messages", "overload")),
 )
 """What brings servers of its own, or is the same on any."""
 OF_DASK = (
     "ten_seconds",
     "every_kind_of_work",
-    "large_array",
     "dask_worker_is_killed",
     "dask_scheduler_changes",
     "dask_scheduler_makes",
