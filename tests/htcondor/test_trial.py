@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from jobsapi import lifecycle
 from jobsapi.backends.condor.description import describe
+from jobsapi.backends.condor.schedd import Schedd
 from jobsapi.backends.condor.transport import LocalTransport, transport_of
-from jobsapi.backends.condor.trial import Schedd, description, fit, overdue, room
+from jobsapi.backends.condor.trial import Trial, description, fit, overdue, room
 from jobsapi.compute import create_condor_scheduler
 from jobsapi.exceptions import BackendUnavailable
 from jobsapi.htcondor.host_keys import fingerprint
@@ -57,7 +58,7 @@ def test_nothing_of_the_test_is_left(place, condor_pool):
     examined(place)
 
     transport = transport_of(place)
-    folder = Schedd(transport, place.pk).folder
+    folder = Trial(Schedd(transport), place.pk).folder
     assert condor_pool.queue() == []
     assert transport.run(["test", "-e", folder], folder=None, timeout=10).status == 1
 
@@ -186,10 +187,10 @@ class Cut(LocalTransport):
 def test_what_a_test_that_was_cut_short_has_left_is_removed_by_the_next(local, condor_pool, settings):
     settings.JOBSAPI = {**settings.JOBSAPI, "TRIAL_TIMEOUT": 1.0}
     with condor_pool.starting_nothing():
-        schedd = Schedd(Cut(), local.pk)
-        schedd.account()
+        tried = Trial(Schedd(Cut()), local.pk)
+        tried.account()
         with pytest.raises(BackendUnavailable):
-            schedd.tiny_job(1.0)
+            tried.tiny_job(1.0)
         (left,) = ours(condor_pool)
 
         found = examined(local)

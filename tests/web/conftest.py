@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.utils import timezone
 
 from jobsapi.compute import create_condor_scheduler, create_dask_scheduler
@@ -130,6 +131,20 @@ def workflow_row(condor_row):
         return condor_row(name, status, nodes=states, backend_state={"nodes": states})
 
     return write
+
+
+@pytest.fixture
+def received_async(async_client, ada):
+    """The pieces of an answer that an asynchronous server sends."""
+
+    @async_to_sync
+    async def ask(address):
+        await async_client.aforce_login(ada)
+        answer = await async_client.get(address)
+        assert answer.is_async
+        return [piece async for piece in answer]
+
+    return ask
 
 
 @pytest.fixture

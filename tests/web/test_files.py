@@ -10,7 +10,6 @@ import tracemalloc
 import zipfile
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
@@ -453,17 +452,10 @@ def test_a_large_zip_is_never_in_memory_as_a_whole(browser, flood):
     assert most < 8_000_000
 
 
-def test_a_server_that_is_asynchronous_sends_a_zip_piece_by_piece_too(async_client, ada, flood):
+def test_a_server_that_is_asynchronous_sends_a_zip_piece_by_piece_too(received_async, flood):
     (flood.folder / "large.bin").write_bytes(content := os.urandom(3_000_000))
 
-    @async_to_sync
-    async def pieces():
-        await async_client.aforce_login(ada)
-        answer = await async_client.get(reverse("jobsapi:job-files-all", args=[flood.pk]))
-        assert answer.is_async
-        return [piece async for piece in answer]
-
-    received = pieces()
+    received = received_async(reverse("jobsapi:job-files-all", args=[flood.pk]))
 
     assert max(map(len, received)) < 2**20
     with zipfile.ZipFile(io.BytesIO(b"".join(received))) as found:

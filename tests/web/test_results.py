@@ -10,7 +10,6 @@ import tracemalloc
 
 import numpy
 import pytest
-from asgiref.sync import async_to_sync
 from django.core.files.storage import FileSystemStorage
 from django.urls import reverse
 
@@ -115,17 +114,10 @@ def test_a_large_download_is_never_in_memory_as_a_whole(browser, done):
     assert most < 8_000_000
 
 
-def test_a_server_that_is_asynchronous_gets_it_piece_by_piece_too(async_client, ada, done):
+def test_a_server_that_is_asynchronous_gets_it_piece_by_piece_too(received_async, done):
     job = done(LARGE)
 
-    @async_to_sync
-    async def pieces():
-        await async_client.aforce_login(ada)
-        answer = await async_client.get(reverse("jobsapi:job-result-download", args=[job.pk]))
-        assert answer.is_async
-        return [piece async for piece in answer]
-
-    received = pieces()
+    received = received_async(reverse("jobsapi:job-result-download", args=[job.pk]))
 
     assert max(map(len, received)) < 300_000
     assert numpy.array_equal(numpy.load(io.BytesIO(b"".join(received)), allow_pickle=False), LARGE)

@@ -27,13 +27,13 @@ class Schedd:
     def identity(self) -> str:
         """Who we are there, as ``user@domain``: asked once for each connection."""
         if not self.transport.identity:
-            said = self._run(control.WHOAMI)
+            said = self.run(control.WHOAMI)
             self.transport.identity = control.identity_of(said.out)
         return self.transport.identity
 
     def ads(self, command: Sequence[str], timeout: float | None = None) -> list[Ad]:
         """The ads that a question is answered with. Raises ``BackendUnavailable``."""
-        said = self._run(command, timeout)
+        said = self.run(command, timeout)
         if said.status:
             raise BackendUnavailable(control.refusal(said.err))
         return ads.parse_ads(said.out)
@@ -96,9 +96,10 @@ class Schedd:
 
     def tell(self, command: Sequence[str]) -> None:
         """Run a command whose exit status says little: the next poll tells what came of it."""
-        said = self._run(command)
+        said = self.run(command)
         if control.unreachable(said.status, said.err):
             raise BackendUnavailable(control.refusal(said.err))
 
-    def _run(self, command: Sequence[str], timeout: float | None = None) -> Completed:
+    def run(self, command: Sequence[str], timeout: float | None = None) -> Completed:
+        """What one of its tools says."""
         return self.transport.run(command, folder=None, timeout=timeout or conf.get("POLL_TIMEOUT"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -12,7 +12,8 @@ from jobsapi import conf
 from jobsapi.backends.base import Finding, Outcome, Step
 from jobsapi.backends.condor import ads, control, words
 from jobsapi.backends.condor.ads import Ad
-from jobsapi.backends.condor.transport import Completed, SshTransport, Transport, own_transport
+from jobsapi.backends.condor.schedd import Schedd
+from jobsapi.backends.condor.transport import SshTransport, Transport, own_transport
 from jobsapi.backends.condor.transport.local import workspaces
 from jobsapi.exceptions import BackendError, BackendUnavailable, HostKeyNotAccepted, InvalidJob, LoginFailed
 from jobsapi.htcondor.host_keys import fingerprint
@@ -37,11 +38,11 @@ def trial(scheduler: Any) -> Iterator[Step]:
     transport = own_transport(scheduler)
     try:
         yield from connection(transport)
-        schedd = Schedd(transport, scheduler.pk)
-        yield Step("Account", schedd.account)
-        yield Step("Versions", schedd.versions)
-        yield Step("Slots", schedd.slots)
-        yield Step("A tiny job", lambda: schedd.tiny_job(conf.get("TRIAL_TIMEOUT")))
+        tried = Trial(Schedd(transport), scheduler.pk)
+        yield Step("Account", tried.account)
+        yield Step("Versions", tried.versions)
+        yield Step("Slots", tried.slots)
+        yield Step("A tiny job", lambda: tried.tiny_job(conf.get("TRIAL_TIMEOUT")))
     finally:
         transport.close()
 
@@ -78,30 +79,29 @@ def connection(transport: Transport) -> Iterator[Step]:
     yield Step("Login", logged_in)
 
 
-class Schedd:
-    """A schedd that can be reached, and what is asked of it."""
+class Trial:
+    """What is asked of a schedd that can be reached."""
 
-    def __init__(self, transport: Transport, scheduler: int) -> None:
-        self.transport = transport
-        self.identity = ""
+    def __init__(self, schedd: Schedd, scheduler: int) -> None:
+        self.schedd = schedd
+        self.transport = schedd.transport
         uid = uuid5(NAMESPACE_OID, f"{conf.get('PORTAL')} trial of scheduler {scheduler}").hex
         self.mark = uid
         """The same at every trial: so the next one removes what one that was cut short has left."""
         place = str(workspaces() / "scheduler-trials")
-        self.folder = transport.folder_of(place, f"trial-{scheduler}", uid, conf.get("PORTAL"))
+        self.folder = self.transport.folder_of(place, f"trial-{scheduler}", uid, conf.get("PORTAL"))
 
     def account(self) -> Finding:
         """Whose jobs they are."""
-        self.identity = control.identity_of(self._run(control.WHOAMI).out)
-        return Finding(f"HTCondor takes us for {self.identity}, who may submit jobs.")
+        return Finding(f"HTCondor takes us for {self.schedd.identity}, who may submit jobs.")
 
     def versions(self) -> Finding:
         """Whether tools and schedd fit."""
-        return fit(*control.versions_of(self._run(control.VERSIONS).out))
+        return fit(*control.versions_of(self.schedd.run(control.VERSIONS).out))
 
     def slots(self) -> Finding:
         """How much can run at once."""
-        said = self._run(("condor_status", "-af", "State", "Cpus"))
+        said = self.schedd.run(("condor_status", "-af", "State", "Cpus"))
         if said.status:
             message = f"The pool does not tell what slots it has: {control.refusal(said.err or said.out)}"
             return Finding(message, Outcome.DOUBTFUL)
@@ -150,20 +150,12 @@ class Schedd:
         """What the queue tells of the job; None when it is there no more."""
         constraint = f"ClusterId == {cluster} && JobsApiId =?= {quoted(self.mark)}"
         command = ("condor_q", "-json", "-attributes", ",".join(ATTRIBUTES), "-allusers", "-constraint", constraint)
-        said = self._run(command)
-        if said.status:
-            raise BackendUnavailable(control.refusal(said.err))
-        return next(iter(ads.parse_ads(said.out)), None)
+        return next(iter(self.schedd.ads(command)), None)
 
     def _remove(self) -> None:
         """Remove the job, and its folder. Where there is none, that is fine."""
-        said = self._run(control.remove_marked_command(self.identity, [self.mark], "The test in the portal is over."))
-        if control.unreachable(said.status, said.err):
-            raise BackendUnavailable(control.refusal(said.err))
+        self.schedd.remove_marked([self.mark], "The test in the portal is over.")
         self.transport.remove([self.folder])
-
-    def _run(self, command: Sequence[str]) -> Completed:
-        return self.transport.run(command, folder=None, timeout=conf.get("POLL_TIMEOUT"))
 
 
 def description(mark: str) -> str:

@@ -98,13 +98,15 @@ def download_all(request: HttpRequest, job_id: int) -> HttpResponseBase:
     job = _visible(request, job_id)
     parts = _parts(request.GET.get("folder", ""))
     place = Place.of(job)
+    if place.problem:
+        raise Http404("There are no files.")
     try:
         contents = _contents(job, place, parts)
     except TooMany:
         return _shown(request, job, parts, status=409)
     except (OSError, OutputNotAllowed) as error:
         raise Http404("There is no such folder.") from error
-    if place.problem or not contents.files:
+    if not contents.files:
         raise Http404("There are no files.")
     name = "-".join([stem(job), *([slugify(parts[-1])[:60] or "folder"] if parts else [])])
     way = (*place.base, *parts)
@@ -123,8 +125,6 @@ def _run_in_folder(job: Job) -> str | None:
 
 def _contents(job: Job, place: Place, parts: tuple[str, ...]) -> Contents:
     """What goes into a zip of a folder. Raises as ``archive.contents_of`` does."""
-    if place.problem:
-        return Contents((), (), (), 0)
     return archive.contents_of(place.workspace, (*place.base, *parts), lambda way: _is_ours(job, (*parts, *way)))
 
 

@@ -14,7 +14,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -25,7 +24,7 @@ from jobsapi.models.text import storable
 from jobsapi.status import Status
 from jobsapi.web.access import visible_job
 from jobsapi.web.job import search
-from jobsapi.web.job.downloads import Download, plain_name
+from jobsapi.web.job.downloads import Download, plain_name, stem
 from jobsapi.web.job.following import Place, names_version
 from jobsapi.web.job.frame import Section, frame
 from jobsapi.web.job.history import written
@@ -238,8 +237,7 @@ def download_log(request: HttpRequest, job_id: int) -> HttpResponseBase:
         log = job.open_log(name)  # closed by the answer, when it has been sent
     except (KeyError, InvalidJob) as error:
         raise Http404("There is no such log.") from error
-    stem = f"{slugify(job.name)[:60] or 'job'}-{job.pk}"
-    return Download(request, log.file, f"{stem}-{plain_name(posixpath.basename(name))}", log.end - log.first)
+    return Download(request, log.file, f"{stem(job)}-{plain_name(posixpath.basename(name))}", log.end - log.first)
 
 
 def why_none(job: Job) -> str:
@@ -255,10 +253,6 @@ def why_none(job: Job) -> str:
     if job.scheduler and job.scheduler.outage:
         return "There are no logs yet, and its scheduler cannot be reached now."
     return "There are no logs yet. They show up here when the job has written something."
-
-
-def _history(request: HttpRequest, job: Job) -> Section:
-    return Section("history", "", written(job, _offset(request.GET.get("before")) or 0))
 
 
 def _shown(request: HttpRequest, job: Job, name: str, logs: Sequence[Log], query: Query | None) -> list[Shown]:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -148,26 +148,23 @@ def sshd(user: str, options: str = "") -> Iterator[Sshd]:
 
 
 @contextlib.contextmanager
-def clogged(target: int, most: int) -> Iterator[int]:
-    """A way to a port of loopback, by another port: after ``most`` bytes nothing is taken in, and nothing is cut."""
-    ends: list[socket.socket] = []
+def listening(meet: Callable[[socket.socket], Sequence[socket.socket]], taken_in: int = 0) -> Iterator[int]:
+    """A port of loopback where ``meet`` is called with each connection, which is closed with what that returns.
 
-    def carry(source: socket.socket, sink: socket.socket, left: float) -> None:
-        with contextlib.suppress(OSError):
-            while left and (said := source.recv(min(65_536, int(min(left, 65_536))))):
-                sink.sendall(said)
-                left -= len(said)
+    ``taken_in``: bytes that the system takes in before anybody reads; 0 leaves that as it is.
+    """
+    ends: list[socket.socket] = []
 
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, far = listener.accept()[0], socket.create_connection(("127.0.0.1", target))
-                ends.extend((near, far))
-                threading.Thread(target=carry, args=(near, far, most), daemon=True).start()
-                threading.Thread(target=carry, args=(far, near, math.inf), daemon=True).start()
+                connection, _ = listener.accept()
+                ends.append(connection)
+                ends.extend(meet(connection))
 
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if taken_in:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, taken_in)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         threading.Thread(target=accept, daemon=True).start()
@@ -177,6 +174,26 @@ def clogged(target: int, most: int) -> Iterator[int]:
             listener.shutdown(socket.SHUT_RDWR)
             for end in ends:
                 end.close()
+
+
+@contextlib.contextmanager
+def clogged(target: int, most: int) -> Iterator[int]:
+    """A way to a port of loopback, by another port: after ``most`` bytes nothing is taken in, and nothing is cut."""
+
+    def carry(source: socket.socket, sink: socket.socket, left: float) -> None:
+        with contextlib.suppress(OSError):
+            while left and (said := source.recv(min(65_536, int(min(left, 65_536))))):
+                sink.sendall(said)
+                left -= len(said)
+
+    def meet(near: socket.socket) -> list[socket.socket]:
+        far = socket.create_connection(("127.0.0.1", target))
+        threading.Thread(target=carry, args=(near, far, most), daemon=True).start()
+        threading.Thread(target=carry, args=(far, near, math.inf), daemon=True).start()
+        return [far]
+
+    with listening(meet, taken_in=4096) as port:
+        yield port
 
 
 def login_script(place: Path, text: str) -> str:

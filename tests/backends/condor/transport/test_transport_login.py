@@ -18,7 +18,7 @@ import pytest
 from jobsapi.backends.condor.transport.connection import fingerprint
 from jobsapi.backends.condor.transport.login import Login, private_key
 from jobsapi.exceptions import BackendUnavailable, HostKeyNotAccepted, LoginFailed
-from tests.backends.condor.transport.rig import PASSPHRASE, Sshd, sshd
+from tests.backends.condor.transport.rig import PASSPHRASE, Sshd, listening, sshd
 from tests.rig.condor import CondorPool
 from tests.rig.eventually import eventually
 from tests.rig.services import folder, missing
@@ -279,25 +279,13 @@ def test_a_time_out_that_is_no_number_is_named(server: Sshd) -> None:
 @contextmanager
 def listener(say: bytes = b"") -> Iterator[int]:
     """The port of a server that accepts connections, says ``say``, and no more."""
-    accepted: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                accepted.append(connection)
-                connection.sendall(say)
+    def meet(connection: socket.socket) -> list[socket.socket]:
+        connection.sendall(say)
+        return []
 
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            for connection in accepted:
-                connection.close()
+    with listening(meet) as port:
+        yield port
 
 
 @pytest.mark.parametrize("say", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"Welcome\r\n" * 50])
